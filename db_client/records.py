@@ -1,0 +1,210 @@
+"""The writes this system makes, as values. Each carries its own id and absolute values, so that sent twice it is once.
+
+A record is what stands in the queue file (as JSON) and what `statements` turns into SQL when it is delivered, so an
+entry that waited through an upgrade is delivered by the new version's SQL.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from db_client.snowflake import created_at
+
+Decision: TypeAlias = Literal["in", "out", "erase"]
+Visibility: TypeAlias = Literal["only_me", "server"]
+
+
+class Undecodable(ValueError):
+    """An entry's body is not a record of this version: it goes to the dead letters as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What all records share: a kind, a key that is unique per write, and the person it is about, if any."""
+
+    kind: ClassVar[str]
+    replaces: ClassVar[bool] = False
+    """True if a newer record of the same key makes an older one that still waits needless."""
+
+    @property
+    def key(self) -> str:
+        """Two records with the same key are the same write (or, with `replaces`, the newer stands for both)."""
+        raise NotImplementedError
+
+    @property
+    def person(self) -> int | None:
+        """The snowflake of the person this record is about; erasing that person removes it from every queue file."""
+        return None
+
+    def to_json(self) -> str:
+        """The record as one JSON object, its kind under `kind`."""
+        return json.dumps({"kind": self.kind, **dataclasses.asdict(self)}, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentDecision(Record):
+    """A person's decision by a slash command or button; its moment is that of the interaction's snowflake.
+
+    The profile fields are stored with a decision `in` only; `avatar_url` may be None.
+    """
+
+    kind: ClassVar[str] = "consent"
+
+    interaction_id: int
+    user_id: int
+    decision: Decision
+    username: str = ""
+    display_name: str = ""
+    avatar_url: str | None = None
+    visibility: Visibility = "only_me"
+
+    @property
+    def key(self) -> str:
+        """The deciding interaction."""
+        return f"consent:{self.interaction_id}"
+
+    @property
+    def person(self) -> int | None:
+        """An erasure stays in the queue when the person is erased from it: it is what must still arrive."""
+        return None if self.decision == "erase" else self.user_id
+
+    @property
+    def at(self) -> int:
+        """When it was decided, in milliseconds since 1970 UTC, by Discord's clock."""
+        return created_at(self.interaction_id)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSession(Record):
+    """A voice session as the listener knows it, whole: a later `revision` of the same `session_id` stands for it.
+
+    Times are milliseconds since 1970 UTC; `ended_at`, `ended_by` and `ended_within_ms` are None while it is open. The
+    true moment lies at most `*_within_ms` away from the stored one. The five durations are how much of the session up
+    to `flags_at` was spent so; `flags` are the states that hold since (see `Flags`).
+    """
+
+    kind: ClassVar[str] = "voice_session"
+
+    session_id: str
+    guild_id: int
+    channel_id: int
+    user_id: int
+    started_at: int
+    started_by: str
+    started_within_ms: int
+    revision: int
+    ended_at: int | None = None
+    ended_by: str | None = None
+    ended_within_ms: int | None = None
+    afk: bool = False
+    muted_ms: int = 0
+    deafened_ms: int = 0
+    video_ms: int = 0
+    stream_ms: int = 0
+    alone_ms: int = 0
+    flags: int = 0
+    flags_at: int = 0
+
+    @property
+    def key(self) -> str:
+        """The session at this revision."""
+        return f"session:{self.session_id}:{self.revision}"
+
+    @property
+    def person(self) -> int | None:
+        """Whose session it is."""
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction(Record):
+    """A session that must not stand after all (the person's consent turns out not to cover any of it)."""
+
+    kind: ClassVar[str] = "retraction"
+
+    session_id: str
+    user_id: int
+    revision: int
+
+    @property
+    def key(self) -> str:
+        """The session at this revision."""
+        return f"retraction:{self.session_id}:{self.revision}"
+
+    @property
+    def person(self) -> int | None:
+        """Whose session it was."""
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Guild(Record):
+    """A guild as last seen on the gateway; `left_at` is when the bot left it, in milliseconds since 1970 UTC."""
+
+    kind: ClassVar[str] = "guild"
+    replaces: ClassVar[bool] = True
+
+    guild_id: int
+    name: str
+    afk_channel_id: int | None
+    revision: int
+    left_at: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The guild."""
+        return f"guild:{self.guild_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel(Record):
+    """A voice or stage channel as last seen on the gateway; `channel_type` is Discord's number (2 voice, 13 stage)."""
+
+    kind: ClassVar[str] = "channel"
+    replaces: ClassVar[bool] = True
+
+    channel_id: int
+    guild_id: int
+    name: str
+    channel_type: int
+    parent_id: int | None
+    revision: int
+    deleted_at: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The channel."""
+        return f"channel:{self.channel_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark(Record):
+    """The last moment (milliseconds since 1970 UTC) at which a shard is known to have seen the gateway."""
+
+    kind: ClassVar[str] = "watermark"
+    replaces: ClassVar[bool] = True
+
+    shard_id: int
+    observed_at: int
+
+    @property
+    def key(self) -> str:
+        """The shard."""
+        return f"watermark:{self.shard_id}"
+
+
+KINDS: dict[str, type[Record]] = {
+    record.kind: record for record in (ConsentDecision, VoiceSession, Retraction, Guild, Channel, Watermark)
+}
+
+
+def from_json(text: str) -> Record:
+    """The record that `to_json` wrote; raises Undecodable for anything else."""
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        return KINDS[fields.pop("kind")](**fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise Undecodable(f"not a record of this version: {type(problem).__name__}") from problem

@@ -1,0 +1,338 @@
+"""All SQL of the system, as pure functions from records to statements (reports have `report_statements`).
+
+A statement is a text and its named parameters. No text reads a clock or a random number: rqlite would replay it
+differently, and a repeated write would differ from the first. Four rules of the design are kept here, at the writer:
+consent (a session is cut to the person's consent intervals), erasure is final, one seat, and twice is once.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import NamedTuple
+
+from db_client.records import Channel, ConsentDecision, Guild, Record, Retraction, VoiceSession, Watermark
+
+FOREVER = 2**63 - 1
+
+
+class Statement(NamedTuple):
+    """One SQL statement; `parameters` holds exactly the names the text has, without their colon."""
+
+    sql: str
+    parameters: dict[str, int | float | str | None]
+
+
+@singledispatch
+def statements_for(record: Record) -> list[Statement]:
+    """The statements that make the record true in the service; run in one transaction, any number of times."""
+    raise TypeError(f"no statements for {type(record).__name__}")
+
+
+# --- consent ---------------------------------------------------------------------------------------------------------
+
+# A decision older than the person's newest erasure is not written: nothing may bring an erased person back.
+LOG_DECISION = """
+INSERT INTO consent_log (interaction_id, user_id, decision, at)
+SELECT :interaction_id, :user_id, :decision, :at
+ WHERE NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'erase' AND interaction_id > :interaction_id)
+    ON CONFLICT (interaction_id) DO NOTHING
+"""
+
+STORE_PROFILE = """
+INSERT INTO opt_in_users (user_id, username, display_name, avatar_url, opted_in, since, version, visibility)
+SELECT :user_id, :username, :display_name, :avatar_url, 1, :at, :interaction_id, :visibility
+ WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+   AND NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'in' AND interaction_id > :interaction_id)
+    ON CONFLICT (user_id) DO UPDATE SET username = excluded.username, display_name = excluded.display_name,
+       avatar_url = excluded.avatar_url, visibility = excluded.visibility
+"""
+
+# What stands follows from the log alone, so the order in which decisions arrive does not matter.
+STATE_FROM_LOG = """
+UPDATE opt_in_users
+   SET version = (SELECT max(interaction_id) FROM consent_log WHERE user_id = :user_id),
+       opted_in = (SELECT decision = 'in' FROM consent_log WHERE user_id = :user_id
+                    ORDER BY interaction_id DESC LIMIT 1),
+       since = (SELECT min(at) FROM consent_log AS c
+                 WHERE user_id = :user_id
+                   AND NOT EXISTS (SELECT 1 FROM consent_log AS d
+                                    WHERE d.user_id = :user_id AND d.interaction_id >= c.interaction_id
+                                      AND (d.decision = 'in') <> (SELECT decision = 'in' FROM consent_log
+                                                                   WHERE user_id = :user_id
+                                                                   ORDER BY interaction_id DESC LIMIT 1)))
+ WHERE user_id = :user_id
+"""
+
+# A decision that arrives late can cut sessions that are already stored. First the parts of closed sessions behind a
+# later consent are given rows of their own (the listener adds them for open ones), then every session is cut.
+SPLIT_SESSIONS = """
+INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
+       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
+       revision)
+SELECT s.session_id || '-' || i.version, s.guild_id, s.channel_id, s.user_id, i.from_at,
+       min(s.ended_at, coalesce(i.to_at, s.ended_at)), 'opted_in',
+       CASE WHEN i.to_at < s.ended_at THEN 'opted_out' ELSE s.ended_by END,
+       0, CASE WHEN i.to_at < s.ended_at THEN 0 ELSE s.ended_within_ms END,
+       s.afk, 0, 0, 0, 0, 0, 0, i.from_at, s.revision
+  FROM voice_sessions AS s
+  JOIN consent_intervals AS i ON i.user_id = s.user_id
+ WHERE s.user_id = :user_id AND s.started_at < i.from_at AND s.ended_at > i.from_at
+   AND EXISTS (SELECT 1 FROM consent_log AS c
+                WHERE c.user_id = s.user_id AND c.decision <> 'in'
+                  AND c.interaction_id < i.version AND c.at > s.started_at)
+    ON CONFLICT (session_id) DO NOTHING
+"""
+
+CUT_SESSIONS = """
+UPDATE voice_sessions
+   SET ended_at = max(started_at, :at), ended_by = 'opted_out', ended_within_ms = 0,
+       muted_ms = min(muted_ms, max(0, :at - started_at)), deafened_ms = min(deafened_ms, max(0, :at - started_at)),
+       video_ms = min(video_ms, max(0, :at - started_at)), stream_ms = min(stream_ms, max(0, :at - started_at)),
+       alone_ms = min(alone_ms, max(0, :at - started_at))
+ WHERE user_id = :user_id AND started_at < :at AND coalesce(ended_at, 9223372036854775807) > :at
+"""
+
+# Sessions that no consent covers, not even at one moment.
+DROP_UNCONSENTED = """
+DELETE FROM voice_sessions
+ WHERE user_id = :user_id
+   AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
+                    WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
+                      AND coalesce(i.to_at, 9223372036854775807)
+                          >= coalesce(voice_sessions.ended_at, voice_sessions.started_at))
+"""
+
+# Erasure: everything decided or begun before it goes; the decision itself stays, so that nothing late comes back.
+ERASE = (
+    "DELETE FROM consent_log WHERE user_id = :user_id AND interaction_id < :interaction_id",
+    "DELETE FROM voice_sessions WHERE user_id = :user_id AND started_at < :at",
+    """
+DELETE FROM opt_in_users
+ WHERE user_id = :user_id
+   AND NOT EXISTS (SELECT 1 FROM consent_log WHERE user_id = :user_id AND interaction_id > :interaction_id)
+""",
+)
+
+
+@statements_for.register
+def _(decision: ConsentDecision) -> list[Statement]:
+    who: dict[str, int | float | str | None] = {"user_id": decision.user_id}
+    when = {**who, "interaction_id": decision.interaction_id}
+    at = {**who, "at": decision.at}
+    logged = Statement(LOG_DECISION, {**when, "decision": decision.decision, "at": decision.at})
+    state = Statement(STATE_FROM_LOG, who)
+    if decision.decision == "in":
+        profile = Statement(
+            STORE_PROFILE,
+            {
+                **when,
+                "at": decision.at,
+                "username": decision.username,
+                "display_name": decision.display_name,
+                "avatar_url": decision.avatar_url,
+                "visibility": decision.visibility,
+            },
+        )
+        return [logged, profile, state]
+    cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, who)]
+    if decision.decision == "out":
+        return [logged, state, *cut]
+    log, sessions, profile_row = ERASE
+    return [
+        logged,
+        *cut,
+        Statement(log, when),
+        Statement(sessions, at),
+        Statement(profile_row, when),
+        state,
+    ]
+
+
+# --- voice sessions --------------------------------------------------------------------------------------------------
+
+# The row is cut to the first consent interval that it meets (none: no row), and is written only where it overlaps no
+# other session of the person in the guild. A second listener's copy of a session therefore changes nothing.
+STORE_SESSION = """
+WITH piece AS (
+  SELECT max(:started_at, i.from_at) AS started_at,
+         min(coalesce(:ended_at, 9223372036854775807), coalesce(i.to_at, 9223372036854775807)) AS until,
+         i.from_at > :started_at AS begun_by_consent,
+         coalesce(i.to_at, 9223372036854775807) < coalesce(:ended_at, 9223372036854775807) AS ended_by_consent
+    FROM consent_intervals AS i
+   WHERE i.user_id = :user_id
+     AND i.from_at <= coalesce(:ended_at, 9223372036854775807)
+     AND coalesce(i.to_at, 9223372036854775807) > :started_at
+   ORDER BY i.from_at LIMIT 1
+)
+INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
+       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
+       revision)
+SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.until, 9223372036854775807),
+       CASE WHEN p.begun_by_consent THEN 'opted_in' ELSE :started_by END,
+       CASE WHEN p.ended_by_consent THEN 'opted_out' ELSE :ended_by END,
+       CASE WHEN p.begun_by_consent THEN 0 ELSE :started_within_ms END,
+       CASE WHEN p.ended_by_consent THEN 0 ELSE :ended_within_ms END,
+       :afk,
+       min(:muted_ms, p.until - p.started_at), min(:deafened_ms, p.until - p.started_at),
+       min(:video_ms, p.until - p.started_at), min(:stream_ms, p.until - p.started_at),
+       min(:alone_ms, p.until - p.started_at), :flags, :flags_at, :revision
+  FROM piece AS p
+ WHERE NOT EXISTS (SELECT 1 FROM voice_sessions AS o
+                    WHERE o.user_id = :user_id AND o.guild_id = :guild_id AND o.session_id <> :session_id
+                      AND o.started_at < p.until AND coalesce(o.ended_at, 9223372036854775807) > p.started_at)
+    ON CONFLICT (session_id) DO UPDATE SET
+       started_at = excluded.started_at, ended_at = excluded.ended_at, started_by = excluded.started_by,
+       ended_by = excluded.ended_by, started_within_ms = excluded.started_within_ms,
+       ended_within_ms = excluded.ended_within_ms, afk = excluded.afk, muted_ms = excluded.muted_ms,
+       deafened_ms = excluded.deafened_ms, video_ms = excluded.video_ms, stream_ms = excluded.stream_ms,
+       alone_ms = excluded.alone_ms, flags = excluded.flags, flags_at = excluded.flags_at, revision = excluded.revision
+ WHERE excluded.revision > voice_sessions.revision
+"""
+
+
+@statements_for.register
+def _(session: VoiceSession) -> list[Statement]:
+    return [
+        Statement(
+            STORE_SESSION,
+            {
+                "session_id": session.session_id,
+                "guild_id": session.guild_id,
+                "channel_id": session.channel_id,
+                "user_id": session.user_id,
+                "started_at": session.started_at,
+                "ended_at": session.ended_at,
+                "started_by": session.started_by,
+                "ended_by": session.ended_by,
+                "started_within_ms": session.started_within_ms,
+                "ended_within_ms": session.ended_within_ms,
+                "afk": int(session.afk),
+                "muted_ms": session.muted_ms,
+                "deafened_ms": session.deafened_ms,
+                "video_ms": session.video_ms,
+                "stream_ms": session.stream_ms,
+                "alone_ms": session.alone_ms,
+                "flags": session.flags,
+                "flags_at": session.flags_at,
+                "revision": session.revision,
+            },
+        )
+    ]
+
+
+RETRACT_SESSION = "DELETE FROM voice_sessions WHERE session_id = :session_id AND revision < :revision"
+
+
+@statements_for.register
+def _(retraction: Retraction) -> list[Statement]:
+    return [Statement(RETRACT_SESSION, {"session_id": retraction.session_id, "revision": retraction.revision})]
+
+
+# --- names and watermarks --------------------------------------------------------------------------------------------
+
+STORE_GUILD = """
+INSERT INTO guilds (guild_id, name, afk_channel_id, left_at, revision)
+VALUES (:guild_id, :name, :afk_channel_id, :left_at, :revision)
+    ON CONFLICT (guild_id) DO UPDATE SET name = excluded.name, afk_channel_id = excluded.afk_channel_id,
+       left_at = excluded.left_at, revision = excluded.revision
+ WHERE excluded.revision > guilds.revision
+"""
+
+STORE_CHANNEL = """
+INSERT INTO channels (channel_id, guild_id, name, kind, parent_id, deleted_at, revision)
+VALUES (:channel_id, :guild_id, :name, :kind, :parent_id, :deleted_at, :revision)
+    ON CONFLICT (channel_id) DO UPDATE SET name = excluded.name, kind = excluded.kind, parent_id = excluded.parent_id,
+       deleted_at = excluded.deleted_at, revision = excluded.revision
+ WHERE excluded.revision > channels.revision
+"""
+
+STORE_WATERMARK = """
+INSERT INTO listener_watermarks (shard_id, observed_at) VALUES (:shard_id, :observed_at)
+    ON CONFLICT (shard_id) DO UPDATE SET observed_at = excluded.observed_at
+ WHERE excluded.observed_at > listener_watermarks.observed_at
+"""
+
+
+@statements_for.register
+def _(guild: Guild) -> list[Statement]:
+    return [
+        Statement(
+            STORE_GUILD,
+            {
+                "guild_id": guild.guild_id,
+                "name": guild.name,
+                "afk_channel_id": guild.afk_channel_id,
+                "left_at": guild.left_at,
+                "revision": guild.revision,
+            },
+        )
+    ]
+
+
+@statements_for.register
+def _(channel: Channel) -> list[Statement]:
+    return [
+        Statement(
+            STORE_CHANNEL,
+            {
+                "channel_id": channel.channel_id,
+                "guild_id": channel.guild_id,
+                "name": channel.name,
+                "kind": channel.channel_type,
+                "parent_id": channel.parent_id,
+                "deleted_at": channel.deleted_at,
+                "revision": channel.revision,
+            },
+        )
+    ]
+
+
+@statements_for.register
+def _(watermark: Watermark) -> list[Statement]:
+    return [Statement(STORE_WATERMARK, {"shard_id": watermark.shard_id, "observed_at": watermark.observed_at})]
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def consent_after(seq: int, limit: int = 1000) -> Statement:
+    """Decisions that arrived after `seq`, oldest arrival first: seq, interaction_id, user_id, decision, at."""
+    return Statement(
+        "SELECT seq, interaction_id, user_id, decision, at FROM consent_log WHERE seq > :seq ORDER BY seq LIMIT :limit",
+        {"seq": seq, "limit": limit},
+    )
+
+
+def standing(user_id: int) -> Statement:
+    """What stands about one person: opted_in, since, version, visibility; no row if nothing does."""
+    return Statement(
+        "SELECT opted_in, since, version, visibility FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id}
+    )
+
+
+def newest_decision(user_id: int) -> Statement:
+    """The person's newest decision: interaction_id, decision, at; no row if there is none."""
+    return Statement(
+        "SELECT interaction_id, decision, at FROM consent_log WHERE user_id = :user_id"
+        " ORDER BY interaction_id DESC LIMIT 1",
+        {"user_id": user_id},
+    )
+
+
+def open_sessions(shard_id: int, shard_count: int) -> Statement:
+    """The open sessions of one shard's guilds, all columns, by session_id.
+
+    https://discord.com/developers/docs/events/gateway#sharding
+    """
+    return Statement(
+        "SELECT * FROM voice_sessions WHERE ended_at IS NULL AND (guild_id >> 22) % :shard_count = :shard_id"
+        " ORDER BY session_id",
+        {"shard_id": shard_id, "shard_count": shard_count},
+    )
+
+
+def watermark(shard_id: int) -> Statement:
+    """The shard's watermark as the service knows it: observed_at."""
+    return Statement("SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id", {"shard_id": shard_id})
