@@ -1,0 +1,92 @@
+"""Which program gets which environment when all of them run on one machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+# What a simulation must not take over from the person's shell: it has its own Discord and its own data.
+OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "SHARD_", "GUNICORN_")
+OURS_EXACTLY = ("PORT", "HOST", "METRICS_PORT", "WEB_CONCURRENCY")
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the three programs listen on loopback."""
+
+    web: int = 8000
+    sqlite: int = 8080
+    listener: int = 9100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The environment of each program of the Procfile; `sqlite_elsewhere` if that service is not ours to start."""
+
+    environments: dict[str, dict[str, str]]
+    ports: Ports
+    queue_file: Path
+    sqlite_url: str
+    sqlite_elsewhere: bool = False
+
+    def url(self, name: str, path: str) -> str:
+        """A page of one of the programs."""
+        if name == "sqlite":
+            return f"{self.sqlite_url.rstrip('/')}{path}"
+        return f"http://127.0.0.1:{getattr(self.ports, name)}{path}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a variable belongs to the programs, so that a simulation leaves it out."""
+    return name.startswith(OURS) or name in OURS_EXACTLY
+
+
+def wanted_ports(variables: Mapping[str, str]) -> Ports:
+    """The ports that the settings ask for; raises ValueError for one that is no number."""
+    url = variables.get("SQLITE_SERVICE_URL", "")
+    return Ports(
+        web=int(variables.get("PORT") or Ports.web),
+        sqlite=(urlsplit(url).port or 80) if url else Ports.sqlite,
+        listener=int(variables.get("METRICS_PORT") or Ports.listener),
+    )
+
+
+def plan(variables: Mapping[str, str], ports: Ports, folder: Path, *, sqlite_url: str = "") -> Plan:
+    """All programs on this machine, with their data in `folder` unless the variables say otherwise.
+
+    The SQLite service is started here unless SQLITE_SERVICE_URL, or `sqlite_url`, names another one.
+    """
+    wanted = sqlite_url or variables.get("SQLITE_SERVICE_URL", "")
+    elsewhere = bool(sqlite_url) or (bool(wanted) and urlsplit(wanted).hostname not in LOOPBACK)
+    url = wanted or f"http://{_credentials(variables)}127.0.0.1:{ports.sqlite}"
+    queue_file = Path(variables.get("QUEUE_FILE") or folder / "queue.db")
+    shared = {**variables, "SQLITE_SERVICE_URL": url, "QUEUE_FILE": str(queue_file)}
+    return Plan(
+        environments={
+            "sqlite": {
+                **shared,
+                "SQLITE_FILE": variables.get("SQLITE_FILE") or str(folder / "bigbrother.db"),
+                "HOST": "127.0.0.1",
+                "PORT": str(ports.sqlite),
+            },
+            "web": {
+                **shared,
+                "PORT": str(ports.web),
+                "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports.web} {variables.get('GUNICORN_CMD_ARGS', '')}".strip(),
+            },
+            "listener": {**shared, "METRICS_PORT": str(ports.listener)},
+        },
+        ports=ports,
+        queue_file=queue_file,
+        sqlite_url=url,
+        sqlite_elsewhere=elsewhere,
+    )
+
+
+def _credentials(variables: Mapping[str, str]) -> str:
+    name, password = variables.get("SQLITE_USERNAME", ""), variables.get("SQLITE_PASSWORD", "")
+    return f"{quote(name, safe='')}:{quote(password, safe='')}@" if name and password else ""
