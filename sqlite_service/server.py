@@ -1,0 +1,182 @@
+"""gunicorn as this service uses it: one worker process with threads, which no slow client can take from the others."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.workers import gthread
+
+from sqlite_service.app import Lifecycle, create_app
+from sqlite_service.engine import Engine
+from sqlite_service.settings import Settings
+
+log = logging.getLogger("sqlite_service")
+
+THREADS = 64
+_CONNECTIONS = 512
+_KEEPALIVE_SECONDS = 75
+_GRACE_SECONDS = 25
+_ANSWER_SECONDS = 60.0
+_BACKUP_SECONDS = 3600.0
+_PRESSED_SECONDS = 1.0
+_FIRST_BYTE_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1
+
+
+class Patience(Lifecycle):
+    """Knows each connection that a thread is busy with, and until when; shuts down those that are overdue.
+
+    A client has `read_seconds` to send its request whole, one second while half of the threads are reading.
+    """
+
+    def __init__(self, read_seconds: float, threads: int) -> None:
+        self._read_seconds = read_seconds
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._reading: dict[socket.socket, float] = {}
+        self._answering: dict[socket.socket, float] = {}
+
+    def begin(self, connection: socket.socket) -> None:
+        """A thread starts to read a request."""
+        with self._lock:
+            self._reading[connection] = time.monotonic()
+
+    def body_read(self, environ: dict[str, Any]) -> None:
+        """The request is here; what remains is to answer it."""
+        self._answer_within(environ["gunicorn.socket"], _ANSWER_SECONDS)
+
+    def headers_read(self, connection: socket.socket, path: str) -> None:
+        """The headers are here; a request that the application answers without its body has nothing more to send."""
+        if path == "/db/backup":
+            self._answer_within(connection, _BACKUP_SECONDS)
+
+    def _answer_within(self, connection: socket.socket, seconds: float) -> None:
+        with self._lock:
+            self._reading.pop(connection, None)
+            self._answering[connection] = time.monotonic() + seconds
+
+    def end(self, connection: socket.socket) -> None:
+        """The thread is free again."""
+        with self._lock:
+            self._reading.pop(connection, None)
+            self._answering.pop(connection, None)
+
+    def cut_overdue(self) -> None:
+        """Ends the connections whose time is over; their threads find the socket closed."""
+        now = time.monotonic()
+        with self._lock:
+            pressed = len(self._reading) * 2 >= self._threads
+            since = now - (_PRESSED_SECONDS if pressed else self._read_seconds)
+            overdue = [connection for connection, began in self._reading.items() if began < since]
+            overdue += [connection for connection, until in self._answering.items() if until < now]
+        for connection in overdue:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                self.end(connection)
+
+
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker with Patience, and with the same gentle end for every signal."""
+
+    @property
+    def patience(self) -> Patience:
+        """Set by the application before the worker starts."""
+        return self.app.patience  # type: ignore[no-any-return]
+
+    def handle(self, conn: Any) -> Any:
+        """One request on a connection; a new connection that says nothing goes back to the poller at once."""
+        if not (conn.initialized or conn.data_ready or conn.wait_for_data(_FIRST_BYTE_SECONDS)):
+            return gthread._DEFER
+        self.patience.begin(conn.sock)
+        try:
+            return super().handle(conn)
+        finally:
+            self.patience.end(conn.sock)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """The application's answer to a request whose headers have arrived."""
+        self.patience.headers_read(conn.sock, req.path)
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """Called about once a second by gunicorn's loop."""
+        super().murder_pending()
+        self.patience.cut_overdue()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: answers what is in flight, takes nothing new."""
+        self.patience.draining = True
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """SIGINT (Ctrl-C reaches every process of a terminal) and SIGQUIT end it no less gently."""
+        self.handle_exit(sig, frame)
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """gunicorn's messages in this program's own log."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """The service on a listening socket; `run` returns by SystemExit when it has ended."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, announce: Callable[[], None]) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._announce = announce
+        self._engine: Engine | None = None
+        self.patience = Patience(settings.read_seconds, THREADS)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings; its own command line and files are not read."""
+        for name, value in {
+            "bind": f"fd://{self._listener.fileno()}",
+            "workers": 1,
+            "threads": THREADS,
+            "worker_class": Worker,
+            "worker_connections": _CONNECTIONS,
+            "keepalive": _KEEPALIVE_SECONDS,
+            "graceful_timeout": _GRACE_SECONDS,
+            "timeout": 60,
+            "loglevel": "warning",
+            "logger_class": _Log,
+            "control_socket_disable": True,
+            "forwarded_allow_ips": "",
+            "post_fork": lambda _arbiter, _worker: _die_with_parent(),
+            "post_worker_init": lambda _worker: self._announce(),
+            "worker_exit": lambda _arbiter, _worker: self._close(),
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Opens the engine and makes the application; called in the worker process."""
+        self._engine = Engine(self._settings.file, request_seconds=self._settings.statement_seconds)
+        return create_app(self._engine, self._settings, self.patience)
+
+    def _close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+
+def _die_with_parent() -> None:
+    """On Linux a killed master takes its worker along, so that file and port are free for the next start."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
