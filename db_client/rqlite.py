@@ -1,0 +1,126 @@
+"""rqlite's HTTP data API as pure functions: statements to a request's body, an answer to rows or to the right error.
+
+https://rqlite.io/docs/api/api/ ; an answer of status 200 can still be a failure, see `results_of`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from db_client.errors import OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
+from db_client.statements import Statement
+
+# All of a request's statements stand or none. `timeout` bounds only a follower's forwarding to its leader; it stays
+# below half of our own deadline because a forward that fails is sent twice.
+EXECUTE = "/db/execute?transaction&timeout=4s"
+QUERY = "/db/query?associative&timeout=4s"
+
+_HEX_LITERAL = re.compile(r"\s*[xX]'[0-9a-fA-F]*'\s*")
+
+_PERMANENT = ("disallowed pragma", "FOREIGN KEY constraint failed")
+_TRANSIENT = {
+    "execute timeout": "statement_timeout",
+    "query timeout": "statement_timeout",
+    "interrupted": "statement_timeout",
+    "database is locked": "locked",
+    "database table is locked": "locked",
+    "database or disk is full": "disk_full",
+    "disk I/O error": "disk_error",
+    "out of memory": "out_of_memory",
+    "attempt to write a readonly database": "readonly",
+}
+_MISSING_SCHEMA = re.compile(r"no such (table|column|view)|has no column named")
+
+
+class Unsendable(ValueError):
+    """A parameter cannot cross the wire as it is (not a finite number, or an integer beyond 64 bits)."""
+
+
+def encode(statements: Iterable[Statement]) -> str:
+    """The statements as the JSON array that /db/execute and /db/query take; raises Unsendable."""
+    return f"[{','.join(map(encode_statement, statements))}]"
+
+
+def encode_statement(statement: Statement) -> str:
+    """One statement as JSON. Text comes back as the same text, whatever it looks like; raises Unsendable."""
+    sql = statement.sql
+    parameters: dict[str, int | float | str | None] = {}
+    for name, value in statement.parameters.items():
+        if isinstance(value, str):
+            value = _without_lone_surrogates(value)
+            if _HEX_LITERAL.fullmatch(value):
+                # rqlite binds text that looks like x'4142' as the blob AB; a character in front keeps it text.
+                sql = re.sub(rf":{name}\b", f"substr(:{name}, 2)", sql)
+                value = f".{value}"
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise Unsendable(f"{name} is beyond 64 bits")
+        parameters[name] = value
+    try:
+        return json.dumps([sql, parameters] if parameters else [sql], allow_nan=False, separators=(",", ":"))
+    except ValueError as problem:
+        raise Unsendable("a parameter is not a finite number") from problem
+
+
+def _without_lone_surrogates(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def results_of(status: int, body: bytes, *, sent: int, from_service: bool = True) -> list[dict[str, Any]]:
+    """The result elements of an answer that is a success in every respect, one for each of the `sent` statements.
+
+    Raises ServiceUnavailable if nothing was applied and it may be later, OutcomeUnknown if it may have been applied,
+    Refused or StatementRefused if it never will be. `from_service` is False for an answer that does not carry
+    rqlite's own header: then a 400 says nothing about the request.
+    """
+    if status != 200:
+        raise _failed_status(status, body, from_service)
+    try:
+        answer = json.loads(body)
+        results = answer["results"]
+        elements: list[dict[str, Any]] = [dict(element) for element in results]
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise OutcomeUnknown("garbage", "the answer is not one of rqlite's") from problem
+    if error := answer.get("error"):
+        raise _failed_request(str(error))
+    for index, element in enumerate(elements):
+        if error := element.get("error"):
+            raise _failed_statement(index, str(error))
+    if len(elements) != sent:
+        raise OutcomeUnknown("garbage", f"{len(elements)} results for {sent} statements")
+    return elements
+
+
+def _failed_status(status: int, body: bytes, from_service: bool) -> Exception:
+    if status == 413 or (status == 400 and from_service):
+        return Refused(f"status {status}: {body[:200].decode('utf-8', 'replace').strip()}")
+    if status >= 500 and status not in (502, 503, 504, 507):
+        return OutcomeUnknown(f"status_{status}")
+    # 401 while a secret rotates; 3xx, 404 and 405 when SQLITE_SERVICE_URL points at something else: nothing is wrong
+    # with the entries, so they wait until somebody has repaired it.
+    return ServiceUnavailable(f"status_{status}")
+
+
+def _failed_request(error: str) -> Exception:
+    if error.startswith(_PERMANENT):
+        return Refused(error)
+    return OutcomeUnknown("request_error", error)
+
+
+def _failed_statement(index: int, error: str) -> Exception:
+    for text, cause in _TRANSIENT.items():
+        if error.startswith(text):
+            return ServiceUnavailable(cause, error)
+    return StatementRefused(index, error)
+
+
+def lacks_schema(refusal: StatementRefused) -> bool:
+    """True if a table or column is missing: the service is new or restored, and migrations may be what it needs."""
+    return bool(_MISSING_SCHEMA.search(str(refusal)))
+
+
+def rows_of(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows of each statement of an associative query."""
+    return [list(result.get("rows") or []) for result in results]

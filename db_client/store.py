@@ -1,0 +1,187 @@
+"""What the services call: keep a write (on disk first), wait for it to be stored, read, forget a person."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from db_client import rqlite
+from db_client.delivery import Delivery, Fate, Receipt
+from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
+from db_client.queue_file import NewEntry, QueueFile
+from db_client.records import Record
+from db_client.service import Service
+from db_client.settings import StoreSettings
+from db_client.statements import Statement
+from db_client.transport import Transport
+
+__all__ = ["Fate", "QueueStatistics", "Receipt", "Store"]
+
+READERS = 8
+
+
+@dataclass(frozen=True)
+class QueueStatistics:
+    """What a queue file holds. `oldest_at`: when the oldest waiting entry was kept, ms since 1970 UTC, or None."""
+
+    waiting: int
+    oldest_at: int | None
+    dead: int
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+class _Put:
+    """One call of `keep` on its way to the disk, perhaps in the same commit as others."""
+
+    def __init__(self, entries: list[NewEntry], notes: Mapping[str, str | None]) -> None:
+        self.entries = entries
+        self.notes = notes
+        self.ids: list[int] | None = None
+        self.problem: NotKept | None = None
+
+
+class Store:
+    """The way from a program to the SQLite service; safe for many threads, and for forks after it is made.
+
+    `clock` gives milliseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self, settings: StoreSettings, *, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._clock = clock
+        self._queue = QueueFile(settings.queue_file, settings.queue_max_bytes)
+        self._service = Service(Transport(settings.service_url))
+        self._mutex = threading.Lock()
+        self._committing = threading.Lock()
+        self._puts: list[_Put] = []
+        self._pid = 0
+        self._started = False
+        self._renew_after_fork()
+
+    def start(self) -> None:
+        """Begins delivery in the background, in this process and in those forked from it later (at their first use)."""
+        self._started = True
+        self._own_delivery().start()
+
+    def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> Receipt:
+        """Commits records and notes to the queue file, together; when it returns they survive a power cut.
+
+        Threads that call at the same time share one commit. Raises QueueFull or NotKept; then nothing was kept.
+        """
+        now = self._clock()
+        put = _Put(
+            [NewEntry(r.key, r.person, r.kind, r.to_json(), now, r.replaces) for r in records], dict(notes or {})
+        )
+        delivery = self._own_delivery()
+        with self._mutex:
+            self._puts.append(put)
+        with self._committing:
+            if put.ids is None and put.problem is None:
+                with self._mutex:
+                    puts, self._puts = self._puts, []
+                self._commit(puts)
+        if put.problem is not None:
+            raise put.problem
+        if not put.ids:
+            return Receipt(0, -1)
+        if self._started:
+            delivery.call()
+        return Receipt(min(put.ids), max(put.ids))
+
+    def deliver(self, receipt: Receipt, *, within: float) -> Fate:
+        """Waits at most `within` seconds for the service to have what the receipt stands for; never raises for a fault.
+
+        While the service is known to be down it says KEPT at once. KEPT is a promise: it will be delivered later.
+        """
+        return self._own_delivery().wait_for(receipt, within)
+
+    def query(self, *statements: Statement, within: float) -> list[list[dict[str, Any]]]:
+        """The rows of each statement, as dicts, after at most `within` seconds.
+
+        Raises ServiceUnavailable if they could not be had in time, Refused if the service will never answer this.
+        """
+        self._own_delivery()
+        asked = self._readers.submit(self._read, statements, within)
+        try:
+            return asked.result(timeout=within)
+        except concurrent.futures.TimeoutError:
+            asked.cancel()
+            raise ServiceUnavailable("timeout", f"no answer within {within} s") from None
+
+    def notes(self, prefix: str = "") -> dict[str, str]:
+        """The caller's durable values whose key begins with `prefix`."""
+        self._own_delivery()
+        return self._queue.notes(prefix)
+
+    def forget(self, user_id: int) -> int:
+        """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays."""
+        self._own_delivery()
+        return self._queue.forget(user_id)
+
+    def statistics(self) -> QueueStatistics:
+        """What waits, since when, how many are dead, and what was counted over the life of the queue file."""
+        delivery = self._own_delivery()
+        waiting, oldest, dead, counts = self._queue.tallies()
+        counters: dict[str, dict[str, int]] = {}
+        for tally in (counts, delivery.uncommitted_counts()):
+            for (name, label), n in tally.items():
+                labels = counters.setdefault(name, {})
+                labels[label] = labels.get(label, 0) + n
+        return QueueStatistics(waiting, oldest, dead, counters)
+
+    def idle(self) -> bool:
+        """True if nothing waits and nothing is under way."""
+        return self._own_delivery().idle()
+
+    def stop(self, *, within: float) -> bool:
+        """Tries to deliver the rest for at most `within` seconds, then ends; True if nothing is left waiting.
+
+        What is left stays in the file and is delivered by the next program that opens it.
+        """
+        emptied = self._own_delivery().stop(within)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._queue.close()
+        return emptied
+
+    def _own_delivery(self) -> Delivery:
+        if self._pid != os.getpid():
+            self._renew_after_fork()
+            if self._started:
+                self._delivery.start()
+        return self._delivery
+
+    def _renew_after_fork(self) -> None:
+        self._delivery = Delivery(self._queue, self._service, clock=self._clock)
+        self._readers = concurrent.futures.ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._pid = os.getpid()
+
+    def _read(self, statements: Sequence[Statement], within: float) -> list[list[dict[str, Any]]]:
+        try:
+            return self._service.query(statements, within)
+        except StatementRefused as refusal:
+            if rqlite.lacks_schema(refusal) and self._service.migrate(self._clock()):
+                return self._service.query(statements, within)
+            raise
+
+    def _commit(self, puts: Sequence[_Put]) -> None:
+        """Commits several calls' entries at once; if that fails, each alone, so that none fails for another's sake."""
+        entries = [entry for put in puts for entry in put.entries]
+        notes = {key: value for put in puts for key, value in put.notes.items()}
+        try:
+            ids = self._queue.put(entries, notes)
+        except NotKept as problem:
+            if len(puts) == 1 or not isinstance(problem, QueueFull):
+                for put in puts:
+                    put.problem = problem
+            else:
+                for put in puts:
+                    self._commit([put])
+            return
+        for put in puts:
+            put.ids, ids = ids[: len(put.entries)], ids[len(put.entries) :]

@@ -1,0 +1,112 @@
+"""HTTP to the SQLite service: the only place that knows `requests`. One POST, healed once, within a deadline."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+from urllib3.util.retry import Retry
+
+from db_client.errors import OutcomeUnknown, ServiceUnavailable
+
+# Heals a refused connection and one that the server closed while it was idle, at once and once; never sleeps and never
+# obeys Retry-After, which no deadline bounds. Every write may be sent twice, so POST is safe. Waiting is delivery's.
+HEALED_ONCE = Retry(
+    total=1,
+    connect=1,
+    read=1,
+    status=0,
+    other=0,
+    redirect=0,
+    allowed_methods=frozenset({"POST"}),
+    backoff_factor=0,
+    respect_retry_after_header=False,
+    raise_on_status=False,
+)
+ATTEMPTS = 2
+CONNECT_SECONDS = 1.0
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class Answer(NamedTuple):
+    """What came back; `from_service` is True if it carries the header that rqlite and the embedded service send."""
+
+    status: int
+    body: bytes
+    from_service: bool
+
+
+class Transport:
+    """POSTs to one base URL. A session belongs to one thread of one process, so a fork and other threads share none."""
+
+    def __init__(self, service_url: str) -> None:
+        parts = urlsplit(service_url)
+        address = parts.netloc.rpartition("@")[2]
+        self._base = urlunsplit((parts.scheme, address, parts.path.rstrip("/"), "", ""))
+        self._auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._sessions = threading.local()
+
+    def post(self, path: str, body: bytes, *, within: float) -> Answer:
+        """The service's answer; raises ServiceUnavailable, or OutcomeUnknown where the body may have been received."""
+        deadline = time.monotonic() + within
+        try:
+            response = self._session().post(
+                self._base + path,
+                data=body,
+                timeout=(min(CONNECT_SECONDS, within / ATTEMPTS), within / ATTEMPTS),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                return Answer(response.status_code, _read(response, deadline), "X-RQLITE-VERSION" in response.headers)
+        except requests.ConnectTimeout as problem:
+            raise ServiceUnavailable("connect_timeout") from problem
+        except requests.Timeout as problem:
+            raise OutcomeUnknown("timeout") from problem
+        except requests.ConnectionError as problem:
+            raise _connection_failure(problem) from problem
+        except (requests.RequestException, HTTPError, OSError) as problem:
+            raise OutcomeUnknown("broken_answer") from problem
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._sessions, "session", None)
+        if session is None or self._sessions.pid != os.getpid():
+            session = requests.Session()
+            session.trust_env = False  # no proxies, no .netrc: the service is ours
+            session.auth = self._auth
+            session.headers["Content-Type"] = "application/json"
+            session.mount("http://", HTTPAdapter(max_retries=HEALED_ONCE, pool_connections=1, pool_maxsize=1))
+            session.mount("https://", HTTPAdapter(max_retries=HEALED_ONCE, pool_connections=1, pool_maxsize=1))
+            self._sessions.session, self._sessions.pid = session, os.getpid()
+        return session
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The body, one receive at a time, because a read timeout bounds only each of them."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := response.raw.read1(65536, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if time.monotonic() > deadline:
+            raise OutcomeUnknown("timeout", "the answer came too slowly")
+        if size > MOST_ANSWER_BYTES:
+            raise OutcomeUnknown("garbage", "the answer is too long")
+    return b"".join(chunks)
+
+
+def _connection_failure(problem: requests.ConnectionError) -> ServiceUnavailable:
+    text = str(problem)
+    if "NameResolutionError" in text:
+        return ServiceUnavailable("name_resolution")
+    if "NewConnectionError" in text or "Connection refused" in text:
+        return ServiceUnavailable("refused")
+    if "timed out" in text:
+        return OutcomeUnknown("timeout")
+    return OutcomeUnknown("connection_lost")
