@@ -80,7 +80,7 @@ def _element(outcome: Outcome, flags: Flags) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         return {"error": outcome.error}
     types = _types(outcome)
-    values: list[tuple[Any, ...]] = outcome.values  # type: ignore[assignment]
+    values: list[tuple[Any, ...]] = outcome.values
     if any(bytes in map(type, row) for row in values):
         blob: Callable[[bytes], list[int] | str] = list if flags.blob_array else _base64
         values = [tuple(blob(v) if isinstance(v, bytes) else v for v in row) for row in values]
