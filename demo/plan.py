@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from program.environment import Environment
+
 # What a simulation must not take over from the person's shell: it has its own Discord and its own data.
 OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "SHARD_", "GUNICORN_")
 OURS_EXACTLY = ("PORT", "HOST", "METRICS_PORT", "WEB_CONCURRENCY")
@@ -25,13 +27,12 @@ class Ports:
 
 @dataclass(frozen=True)
 class Plan:
-    """The environment of each program of the Procfile; `sqlite_elsewhere` if that service is not ours to start."""
+    """The environment of each program that is ours to start, by its name in the Procfile."""
 
     environments: dict[str, dict[str, str]]
     ports: Ports
     queue_file: Path
     sqlite_url: str
-    sqlite_elsewhere: bool = False
 
     def url(self, name: str, path: str) -> str:
         """A page of one of the programs."""
@@ -46,13 +47,20 @@ def is_ours(name: str) -> bool:
 
 
 def wanted_ports(variables: Mapping[str, str]) -> Ports:
-    """The ports that the settings ask for; raises ValueError for one that is no number."""
-    url = variables.get("SQLITE_SERVICE_URL", "")
-    return Ports(
-        web=int(variables.get("PORT") or Ports.web),
-        sqlite=(urlsplit(url).port or 80) if url else Ports.sqlite,
-        listener=int(variables.get("METRICS_PORT") or Ports.listener),
+    """The ports that the settings ask for; raises SettingsError for one that is no number."""
+    environment = Environment(variables)
+    ports = Ports(
+        web=environment.integer("PORT", Ports.web, least=1, most=65535),
+        sqlite=environment.parsed("SQLITE_SERVICE_URL", _port, Ports.sqlite, hint="it takes a URL."),
+        listener=environment.integer("METRICS_PORT", Ports.listener, least=1, most=65535),
     )
+    environment.check()
+    return ports
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def plan(variables: Mapping[str, str], ports: Ports, folder: Path, *, sqlite_url: str = "") -> Plan:
@@ -65,26 +73,18 @@ def plan(variables: Mapping[str, str], ports: Ports, folder: Path, *, sqlite_url
     url = wanted or f"http://{_credentials(variables)}127.0.0.1:{ports.sqlite}"
     queue_file = Path(variables.get("QUEUE_FILE") or folder / "queue.db")
     shared = {**variables, "SQLITE_SERVICE_URL": url, "QUEUE_FILE": str(queue_file)}
-    return Plan(
-        environments={
-            "sqlite": {
-                **shared,
-                "SQLITE_FILE": variables.get("SQLITE_FILE") or str(folder / "bigbrother.db"),
-                "HOST": "127.0.0.1",
-                "PORT": str(ports.sqlite),
-            },
-            "web": {
-                **shared,
-                "PORT": str(ports.web),
-                "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports.web} {variables.get('GUNICORN_CMD_ARGS', '')}".strip(),
-            },
-            "listener": {**shared, "METRICS_PORT": str(ports.listener)},
+    environments = {
+        "web": {
+            **shared,
+            "PORT": str(ports.web),
+            "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports.web} {variables.get('GUNICORN_CMD_ARGS', '')}".strip(),
         },
-        ports=ports,
-        queue_file=queue_file,
-        sqlite_url=url,
-        sqlite_elsewhere=elsewhere,
-    )
+        "listener": {**shared, "METRICS_PORT": str(ports.listener)},
+    }
+    if not elsewhere:
+        file = variables.get("SQLITE_FILE") or str(folder / "bigbrother.db")
+        environments["sqlite"] = {**shared, "SQLITE_FILE": file, "HOST": "127.0.0.1", "PORT": str(ports.sqlite)}
+    return Plan(environments, ports, queue_file, url)
 
 
 def _credentials(variables: Mapping[str, str]) -> str:

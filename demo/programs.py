@@ -61,6 +61,11 @@ class Program:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def process_group(self) -> int:
+        """The group of the program and its children; 0 if it was never started."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
     def exit_status(self) -> int | None:
         """As `subprocess` gives it: negative for a signal; None while running or never started."""
         return None if self._process is None else self._process.poll()

@@ -177,7 +177,7 @@ def _down(programs: Sequence[Health]) -> bool:
 def _queue(view: View) -> str:
     dead = f", {view.dead} refused for good (dead letters)" if view.dead else ""
     waiting = "all delivered" if not view.waiting else f"{view.waiting} waiting for the SQLite service"
-    return f"queue: {waiting}{dead} · sessions stored: {view.sessions}"
+    return f"queue: {waiting}{dead} · sessions since the start: {view.sessions}"
 
 
 def _room(room: Room, now: int) -> str:

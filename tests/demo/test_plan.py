@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.plan import Ports, is_ours, plan, wanted_ports
+from program.environment import SettingsError
 
 DATA = Path("data")
 
@@ -20,7 +21,7 @@ def test_the_programs_find_each_other() -> None:
     assert made.environments["sqlite"] | {"HOST": "127.0.0.1", "PORT": "2"} == made.environments["sqlite"]
     assert made.environments["web"]["GUNICORN_CMD_ARGS"] == "--bind 127.0.0.1:1"
     assert made.environments["listener"]["METRICS_PORT"] == "3"
-    assert not made.sqlite_elsewhere
+    assert set(made.environments) == {"sqlite", "web", "listener"}
     assert made.url("web", "/readyz") == "http://127.0.0.1:1/readyz"
 
 
@@ -42,10 +43,10 @@ def test_the_operators_settings_win() -> None:
 
 def test_a_service_elsewhere_is_not_started_here() -> None:
     """An URL of another machine, or one handed in, is used as it is."""
-    assert plan({"SQLITE_SERVICE_URL": "http://db.internal:4001"}, Ports(), DATA).sqlite_elsewhere
-    assert not plan({"SQLITE_SERVICE_URL": "http://localhost:4001"}, Ports(), DATA).sqlite_elsewhere
+    assert "sqlite" not in plan({"SQLITE_SERVICE_URL": "http://db.internal:4001"}, Ports(), DATA).environments
+    assert "sqlite" in plan({"SQLITE_SERVICE_URL": "http://localhost:4001"}, Ports(), DATA).environments
     handed = plan({}, Ports(), DATA, sqlite_url="http://127.0.0.1:4001")
-    assert handed.sqlite_elsewhere
+    assert "sqlite" not in handed.environments
     assert handed.url("sqlite", "/readyz") == "http://127.0.0.1:4001/readyz"
 
 
@@ -66,3 +67,9 @@ def test_a_simulation_leaves_the_persons_own_settings_out() -> None:
     """A shell that holds a token or a queue file must not leak them into a simulation."""
     ours = ["DISCORD_BOT_TOKEN", "SQLITE_SERVICE_URL", "QUEUE_FILE", "PORT", "SHARD_ID", "METRICS_PORT"]
     assert [name for name in [*ours, "PATH", "LOG_LEVEL", "HTTPS_PROXY"] if is_ours(name)] == ours
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    """The error is the programs' own kind: the variable and what it takes."""
+    with pytest.raises(SettingsError, match=r"PORT is malformed.*\nMETRICS_PORT is malformed"):
+        wanted_ports({"PORT": "http", "METRICS_PORT": "0"})

@@ -119,7 +119,7 @@ def test_a_frame_overwrites_the_last_one_in_place() -> None:
 def test_a_log_line_says_the_same() -> None:
     """Without a terminal one line holds who is where, the queue and the programs."""
     assert summary(view(), now=NOW)[10:] == (
-        "Desk: Ada 1:01, Dora (not recorded); Lounge: Ben 1:00:01 | queue: all delivered · sessions stored: 12"
+        "Desk: Ada 1:01, Dora (not recorded); Lounge: Ben 1:00:01 | queue: all delivered · sessions since the start: 12"
         " | sqlite ready :8080   web ready :8000   listener ready :9100"
     )
 
