@@ -1,0 +1,45 @@
+"""What gunicorn takes for the interactions endpoint when nothing else is said; options and GUNICORN_CMD_ARGS overrule.
+
+gunicorn reads this file by itself in its working directory. Left alone it answers one interaction at a time, so that a
+service that hangs would hold up everybody, and it opens a control socket in the home directory.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+
+threads = 8
+keepalive = 65  # longer than a proxy in front keeps its idle connections (nginx: 60 s), so that it closes first
+graceful_timeout = 10
+control_socket_disable = True
+if os.path.isdir("/dev/shm"):  # noqa: S108 - gunicorn makes its heartbeat file there with mkstemp
+    worker_tmp_dir = "/dev/shm"  # noqa: S108 - a worker's heartbeat must not wait for a disk
+
+# Where the workers add up their counters, so that /metrics is the same whichever of them answers.
+_own_metrics_folder = None
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    with contextlib.suppress(OSError):
+        _own_metrics_folder = tempfile.mkdtemp(prefix="interactions-metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = _own_metrics_folder
+
+
+def post_worker_init(worker):
+    """Delivers at once, without waiting for the first request, what an earlier process left in the queue file."""
+    store = getattr(worker.wsgi, "extensions", {}).get("store")
+    if store is not None:
+        store.start()
+
+
+def child_exit(server, worker):
+    """Ends a worker's gauges; its counters stay."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    """Leaves nothing behind."""
+    if _own_metrics_folder is not None:
+        shutil.rmtree(_own_metrics_folder, ignore_errors=True)
