@@ -6,53 +6,28 @@ holds a kernel lock on a side file, which serves waiters fairly where SQLite's o
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 
+from db_client import salvage
+from db_client.erasure import Erasure, is_erased_by
 from db_client.errors import NotKept, QueueFull
 from db_client.locks import FileLock
+from db_client.queue_schema import BURY, COUNT, PAGE_BYTES, POSITION, PUT, REVIVE, SCHEMA_VERSION, create
+from db_client.room import Ballast
 
-PAGE_BYTES = 4096
-CHECKPOINT_PAGES = 200
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE entries (
-  id      INTEGER PRIMARY KEY AUTOINCREMENT,
-  key     TEXT NOT NULL UNIQUE,
-  person  INTEGER,
-  kind    TEXT NOT NULL,
-  body    TEXT NOT NULL,
-  created INTEGER NOT NULL
-);
-CREATE TABLE dead (
-  id      INTEGER PRIMARY KEY,
-  key     TEXT NOT NULL,
-  person  INTEGER,
-  kind    TEXT NOT NULL,
-  body    TEXT NOT NULL,
-  created INTEGER NOT NULL,
-  reason  TEXT NOT NULL,
-  died    INTEGER NOT NULL
-);
-CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE counters (name TEXT, label TEXT, n INTEGER NOT NULL, PRIMARY KEY (name, label)) WITHOUT ROWID;
-"""
+CHECKPOINT_PAGES = 100  # keeps the write-ahead log below the size of the ballast
+SPARE_PAGES = 256  # what settling may use beyond the bound that puts keep to
 
-PUT = "INSERT INTO entries (key, person, kind, body, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
-POSITION = """
-SELECT coalesce((SELECT min(id) FROM entries), (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'entries'), 1),
-       coalesce((SELECT max(id) FROM dead), 0)
-"""
-COUNT = """
-INSERT INTO counters (name, label, n) VALUES (?, ?, ?) ON CONFLICT (name, label) DO UPDATE SET n = n + excluded.n
-"""
+log = logging.getLogger(__name__)
 
 Counts = Mapping[tuple[str, str], int]
 
@@ -69,14 +44,21 @@ class NewEntry(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A write that waits; ids grow in the order in which entries were kept. `created` is ms since 1970 UTC."""
+    """A write that waits; ids grow in the order in which entries were kept. `body` is as on disk, readable or not."""
 
     id: int
-    key: str
-    person: int | None
+    body: bytes
+
+
+class Letter(NamedTuple):
+    """An entry or dead letter as people look at it; times in ms since 1970 UTC, `reason` and `died` of the dead."""
+
+    id: int
     kind: str
-    body: str
     created: int
+    body: bytes
+    reason: str
+    died: int | None
 
 
 class Position(NamedTuple):
@@ -91,19 +73,32 @@ class QueueFile:
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.path = path
-        self._most_pages = max(64, max_bytes // PAGE_BYTES)
+        self._most_pages = max(32, max_bytes // PAGE_BYTES)
         self._mutex = threading.Lock()
         self._connection: apsw.Connection | None = None
+        self._opened_file: tuple[int, int] | None = None
+        self._checked = False
+        self._suspect = False
         self._file_lock = FileLock(Path(f"{path}-lock"))
         self._turn = FileLock(Path(f"{path}-turn"))
         self._delivering = FileLock(Path(f"{path}-delivering"))
+        self._ballast = Ballast(Path(f"{path}-ballast"))
         _close_across_forks(self)
 
     # --- keeping ---
 
-    def put(self, entries: Sequence[NewEntry], notes: Mapping[str, str | None]) -> list[int]:
-        """Commits entries and notes (None removes one) durably, together; the ids under which the entries wait."""
+    def put(
+        self, entries: Sequence[NewEntry], notes: Mapping[str, str | None], erasures: Sequence[Erasure] = ()
+    ) -> list[int]:
+        """Commits entries and notes (None removes one) durably, together; the ids under which the entries wait.
+
+        What the erasures reach of earlier entries and dead letters is removed in the same commit.
+        """
         with self._transaction() as connection:
+            if not self._ballast.held():
+                raise apsw.FullError("no room for the ballast")
+            for erasure in erasures:
+                _erase(connection, erasure)
             ids = [_put(connection, entry) for entry in entries]
             for key, value in notes.items():
                 if value is None:
@@ -120,47 +115,52 @@ class QueueFile:
 
         Who wants to deliver queues at `turn` first, so a deliverer that wants to go on comes after those who wait.
         """
-        if wait:
-            self._turn.acquire()
-            try:
-                self._delivering.acquire()
-            finally:
-                self._turn.release()
-        elif not self._delivering.try_acquire():
-            yield False
-            return
+        with _told_apart():
+            if wait:
+                self._turn.acquire()
+                try:
+                    self._delivering.acquire()
+                finally:
+                    self._turn.release()
+            alone = wait or self._delivering.try_acquire()
         try:
-            yield True
+            yield alone
         finally:
-            self._delivering.release()
+            if alone:
+                self._delivering.release()
 
-    def waiting(self, most: int, most_bytes: int) -> list[Entry]:
-        """The oldest entries, in order: at most that many, and not more bytes of bodies (but always one)."""
+    def waiting(self, most: int) -> list[Entry]:
+        """The oldest entries, in order."""
         with self._reading() as connection:
-            entries: list[Entry] = []
-            size = 0
-            for row in connection.execute(
-                "SELECT id, key, person, kind, body, created FROM entries ORDER BY id LIMIT ?", (most,)
-            ):
-                entry = Entry(*row)
-                size += len(entry.body)
-                if entries and size > most_bytes:
-                    break
-                entries.append(entry)
-            return entries
+            rows = connection.execute("SELECT id, CAST(body AS BLOB) FROM entries ORDER BY id LIMIT ?", (most,))
+            return [Entry(*row) for row in rows.fetchall()]  # type: ignore[arg-type]
 
     def settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
-        """Removes delivered entries, moves refused ones to the dead letters with their reason, and counts, at once."""
+        """Removes delivered entries, moves refused ones to the dead letters with their reason, and counts, at once.
+
+        On a full disk the ballast is given up for it, and, if that is not enough, it is done in smaller parts.
+        """
+        try:
+            self._settle(delivered, dead, died, counts)
+        except QueueFull:
+            with self._more_room():
+                try:
+                    self._settle(delivered, dead, died, counts)
+                except QueueFull:
+                    if len(delivered) <= 1:
+                        raise
+                    half = len(delivered) // 2
+                    self.settle(delivered[:half], (), died, {})
+                    self.settle(delivered[half:], dead, died, counts)
+
+    def _settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
         with self._transaction() as connection:
             if delivered:
                 # They were read as one run of ids by the only deliverer, so nothing else lies between them.
                 connection.execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (delivered[0].id, delivered[-1].id))
             for entry, reason in dead:
+                connection.execute(BURY, (reason, died, entry.id))
                 connection.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
-                connection.execute(
-                    "INSERT INTO dead (id, key, person, kind, body, created, reason, died) VALUES (?,?,?,?,?,?,?,?)",
-                    (*entry, reason, died),
-                )
             for (name, label), n in counts.items():
                 connection.execute(COUNT, (name, label, n))
 
@@ -172,8 +172,7 @@ class QueueFile:
     def any_dead(self, first: int, last: int) -> bool:
         """True if an entry of that run of ids is among the dead letters."""
         with self._reading() as connection:
-            found = connection.execute("SELECT 1 FROM dead WHERE id BETWEEN ? AND ? LIMIT 1", (first, last))
-            return found.fetchone() is not None
+            return bool(_row(connection, "SELECT EXISTS (SELECT 1 FROM dead WHERE id BETWEEN ? AND ?)", first, last)[0])
 
     def signature(self) -> tuple[int, int] | None:
         """A cheap value that changes whenever some process commits to the file."""
@@ -183,7 +182,7 @@ class QueueFile:
             return None
         return status.st_mtime_ns, status.st_size
 
-    # --- looking ---
+    # --- looking, and mending by hand ---
 
     def notes(self, prefix: str) -> dict[str, str]:
         """The notes whose key begins with `prefix`."""
@@ -199,24 +198,75 @@ class QueueFile:
             counters = connection.execute("SELECT name, label, n FROM counters").fetchall()
         return waiting, oldest, dead, {(str(name), str(label)): int(str(n)) for name, label, n in counters}
 
-    def forget(self, person: int) -> int:
-        """Removes the person's entries and dead letters, from the write-ahead log too; how many there were."""
+    def letters(self, *, dead: bool, most: int) -> list[Letter]:
+        """The oldest waiting entries or dead letters."""
+        what = "reason, died FROM dead" if dead else "'', NULL FROM entries"
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT id, kind, created, CAST(body AS BLOB), {what} ORDER BY id LIMIT ?",
+                (most,),
+            )
+            return [Letter(*row) for row in rows.fetchall()]  # type: ignore[arg-type]
+
+    def replay(self, ids: Sequence[int]) -> int:
+        """Puts dead letters at the end of the queue again; how many there were."""
+        return self._exhume(ids, REVIVE)
+
+    def drop(self, ids: Sequence[int]) -> int:
+        """Deletes dead letters for good; how many there were."""
+        return self._exhume(ids, None)
+
+    def _exhume(self, ids: Sequence[int], first: str | None) -> int:
+        found = 0
         with self._transaction() as connection:
-            connection.execute("DELETE FROM entries WHERE person = ?", (person,))
-            removed = connection.changes()
-            connection.execute("DELETE FROM dead WHERE person = ?", (person,))
-            removed += connection.changes()
+            for number in ids:
+                if first is not None:
+                    connection.execute(first, (number,))
+                connection.execute("DELETE FROM dead WHERE id = ?", (number,))
+                found += connection.changes()
+        return found
+
+    # --- erasing ---
+
+    def persons(self) -> list[int]:
+        """Everyone whom an entry or dead letter is about."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT person FROM entries WHERE person IS NOT NULL"
+                " UNION SELECT person FROM dead WHERE person IS NOT NULL"
+            )
+            return [int(str(person)) for (person,) in rows.fetchall()]
+
+    def forget(self, person: int) -> int:
+        """Removes all of the person's entries and dead letters, from the write-ahead log too; how many there were."""
+
+        def remove(connection: apsw.Connection) -> int:
+            removed = 0
+            for table in ("entries", "dead"):
+                connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))  # noqa: S608 (constants)
+                removed += connection.changes()
+            return removed
+
+        return self._removed(remove)
+
+    def erase(self, erasures: Sequence[Erasure]) -> int:
+        """Removes what the erasures reach, from the write-ahead log too; how many entries there were."""
+        return self._removed(lambda connection: sum(_erase(connection, erasure) for erasure in erasures))
+
+    def _removed(self, remove: Callable[[apsw.Connection], int]) -> int:
+        with self._transaction() as connection:
+            removed = remove(connection)
         if removed:
             with self._locked() as connection:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                _empty_log(connection)
         return removed
+
+    # --- opening and transactions ---
 
     def close(self) -> None:
         """Closes this process's connection; the next use opens it again."""
         with self._mutex:
             self._close()
-
-    # --- transactions ---
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
@@ -226,13 +276,13 @@ class QueueFile:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
+                with suppress(apsw.Error):  # what made the commit fail may have rolled it back already
                     connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def _locked(self) -> Iterator[apsw.Connection]:
-        with self._mutex, _told_apart():
+        with self._mutex, self._watched():
             self._file_lock.acquire()
             try:
                 yield self._opened()
@@ -241,28 +291,91 @@ class QueueFile:
 
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection]:
-        with self._mutex, _told_apart():
-            if self._connection is None:
+        with self._mutex, self._watched():
+            if not self._is_open():
                 self._file_lock.acquire()
                 try:
                     self._opened()
                 finally:
                     self._file_lock.release()
-            yield self._opened()
+            if self._connection is None:
+                raise apsw.CantOpenError("closed")
+            yield self._connection
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Errors as this package's own; after one that speaks of damage the file is examined when it is next opened."""
+        try:
+            with _told_apart():
+                yield
+        except QueueFull:
+            raise
+        except NotKept as problem:
+            if isinstance(problem.__cause__, (apsw.CorruptError, apsw.NotADBError, apsw.IOError)):
+                self._suspect = True
+                self._drop_connection()
+            raise
+
+    @contextmanager
+    def _more_room(self) -> Iterator[None]:
+        self._ballast.drop()
+        with self._locked() as connection:
+            _empty_log(connection)
+            connection.execute(f"PRAGMA max_page_count={self._most_pages + SPARE_PAGES}")
+        try:
+            yield
+        finally:
+            with self._locked() as connection:
+                connection.execute(f"PRAGMA max_page_count={self._most_pages}")
+
+    def _is_open(self) -> bool:
+        """True if the file that this process has open is still the one of that name (it may have been set aside)."""
+        return self._connection is not None and self._opened_file == _identity(self.path)
 
     def _opened(self) -> apsw.Connection:
-        if self._connection is None:
-            self._connection = _open(self.path, self._most_pages)
+        """The connection; to be called under the file's lock."""
+        if self._connection is None or not self._is_open():
+            self._drop_connection()
+            try:
+                self._connection = self._open()
+            except (apsw.FullError, apsw.IOError, apsw.CantOpenError):
+                self._ballast.drop()
+                self._connection = self._open()
+            self._opened_file = _identity(self.path)
         return self._connection
+
+    def _open(self) -> apsw.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        salvage.finish(self.path)
+        try:
+            if salvage.has_only_its_log(self.path):
+                raise apsw.CorruptError("the queue file is gone, its log is not")
+            connection = _connect(self.path, self._most_pages)
+            if not self._checked or self._suspect:
+                _examine(connection, thorough=self._suspect)
+        except (apsw.CorruptError, apsw.NotADBError) as problem:
+            salvaged = salvage.replace_damaged(self.path)
+            log.error(
+                "the queue file was damaged: it is set aside, and what could be read of it goes on",
+                extra={"set_aside": str(salvaged.aside), "salvaged": salvaged.rows, "problem": type(problem).__name__},
+            )
+            connection = _connect(self.path, self._most_pages)
+        self._checked, self._suspect = True, False
+        return connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close(force=True)
+            self._connection = None
 
     def _close(self) -> None:
         if self._connection is not None:
             self._file_lock.acquire()
             try:
-                self._connection.close()
+                self._drop_connection()
             finally:
-                self._connection = None
                 self._file_lock.release()
+        self._file_lock.forget()
 
 
 def _put(connection: apsw.Connection, entry: NewEntry) -> int:
@@ -275,10 +388,37 @@ def _put(connection: apsw.Connection, entry: NewEntry) -> int:
     return int(waiting)
 
 
+def _erase(connection: apsw.Connection, erasure: Erasure) -> int:
+    removed = 0
+    for table in ("entries", "dead"):
+        rows = connection.execute(
+            f"SELECT id, CAST(body AS BLOB), created FROM {table} WHERE person = ?",  # noqa: S608 (constants)
+            (erasure.person,),
+        ).fetchall()
+        for number, body, created in rows:
+            if is_erased_by(erasure, body, created):  # type: ignore[arg-type]
+                connection.execute(f"DELETE FROM {table} WHERE id = ?", (number,))  # noqa: S608 (constants)
+                removed += 1
+    return removed
+
+
+def _empty_log(connection: apsw.Connection) -> None:
+    with suppress(apsw.Error):  # a reader from outside keeps it; then it is overwritten later
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
 def _row(connection: apsw.Connection, sql: str, *bindings: int | str) -> tuple[Any, ...]:
     """The one row that the query is known to have."""
     row: tuple[Any, ...] = connection.execute(sql, bindings).fetchone() or ()
     return row
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
@@ -287,38 +427,45 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except apsw.FullError as problem:
-        raise QueueFull(
-            "the queue file or its disk is full: this write was not kept, earlier ones are safe"
-        ) from problem
+        raise QueueFull("the queue file or its disk is full: this was not kept, earlier writes are safe") from problem
     except (apsw.Error, OSError) as problem:
         raise NotKept(f"the queue file could not be used ({type(problem).__name__}): nothing was kept") from problem
 
 
-def _open(path: Path, most_pages: int) -> apsw.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _examine(connection: apsw.Connection, *, thorough: bool) -> None:
+    if not salvage.is_sound(connection, thorough=thorough):
+        connection.close(force=True)
+        raise apsw.CorruptError("the queue file is damaged")
+
+
+def _connect(path: Path, most_pages: int) -> apsw.Connection:
     is_new = not path.exists()
     connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(5000)  # for readers from outside, such as the sqlite3 shell
-    for pragma, wanted in (("journal_mode=WAL", "wal"), ("synchronous=FULL", None), ("synchronous", 2)):
-        answer = connection.execute(f"PRAGMA {pragma}").fetchone()
-        if wanted is not None and answer != (wanted,):
-            raise apsw.CantOpenError(f"PRAGMA {pragma} answered {answer}")
-    connection.execute("PRAGMA secure_delete=ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA max_page_count={most_pages}")
-    if connection.execute("PRAGMA user_version").fetchone() == (0,):
-        connection.execute(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
-    if is_new:
-        _sync_directory(path.parent)
-    return connection
-
-
-def _sync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        connection.set_busy_timeout(5000)  # for readers from outside, such as the sqlite3 shell
+        # Closing neither checkpoints nor removes the log: after a file was set aside the name is another file's.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA secure_delete=ON")
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise apsw.CantOpenError("this filesystem does not take a write-ahead log")
+        connection.execute("PRAGMA synchronous=FULL")
+        if connection.execute("PRAGMA synchronous").fetchone() != (2,):
+            raise apsw.CantOpenError("synchronous is not FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA max_page_count={most_pages}")
+        (version,) = _row(connection, "PRAGMA user_version")
+        if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            create(connection)
+        elif version > SCHEMA_VERSION:
+            raise apsw.CantOpenError("a newer version of this program made the queue file")
+        elif version != SCHEMA_VERSION:
+            raise apsw.CorruptError("this is no queue file")
+        if is_new:
+            salvage.sync(path.parent)
+    except BaseException:
+        connection.close(force=True)
+        raise
+    return connection
 
 
 def _close_across_forks(queue: QueueFile) -> None:

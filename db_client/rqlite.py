@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from db_client.errors import OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
@@ -59,9 +60,14 @@ def encode_statement(statement: Statement) -> str:
             raise Unsendable(f"{name} is beyond 64 bits")
         parameters[name] = value
     try:
-        return json.dumps([sql, parameters] if parameters else [sql], allow_nan=False, separators=(",", ":"))
+        return f"[{_encoded_text(sql)},{json.dumps(parameters, allow_nan=False, separators=(',', ':'))}]"
     except ValueError as problem:
         raise Unsendable("a parameter is not a finite number") from problem
+
+
+@lru_cache(maxsize=256)
+def _encoded_text(sql: str) -> str:
+    return json.dumps(sql)
 
 
 def _without_lone_surrogates(text: str) -> str:

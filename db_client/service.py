@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from db_client import migrations, rqlite
+from db_client.errors import DbClientError
 from db_client.statements import Statement
 from db_client.transport import Transport
 
 MIGRATION_SECONDS = 30.0
+HEALTH_SECONDS = 5.0
 
 
 class Service:
@@ -47,6 +49,14 @@ class Service:
             )
             self._migrated = True
         return applied
+
+    def takes_writes(self) -> bool:
+        """True if the service answers a write that changes nothing."""
+        try:
+            self._ask(rqlite.EXECUTE, rqlite.encode([migrations.CREATE_TABLE]), 1, HEALTH_SECONDS)
+        except DbClientError:
+            return False
+        return True
 
     def _ask(self, path: str, body: str, count: int, within: float) -> list[dict[str, Any]]:
         answer = self._transport.post(path, body.encode(), within=within)

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from db_client import rqlite
-from db_client.delivery import Delivery, Fate, Receipt
+from db_client.delivery import NOTHING, Delivery, Fate, Receipt
+from db_client.erasure import Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile
 from db_client.records import Record
+from db_client.sending import Sender
 from db_client.service import Service
 from db_client.settings import StoreSettings
 from db_client.statements import Statement
@@ -38,8 +40,9 @@ class QueueStatistics:
 class _Put:
     """One call of `keep` on its way to the disk, perhaps in the same commit as others."""
 
-    def __init__(self, entries: list[NewEntry], notes: Mapping[str, str | None]) -> None:
+    def __init__(self, entries: list[NewEntry], notes: Mapping[str, str | None], erasures: Sequence[Erasure]) -> None:
         self.entries = entries
+        self.erasures = erasures
         self.notes = notes
         self.ids: list[int] | None = None
         self.problem: NotKept | None = None
@@ -72,12 +75,12 @@ class Store:
     def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> Receipt:
         """Commits records and notes to the queue file, together; when it returns they survive a power cut.
 
-        Threads that call at the same time share one commit. Raises QueueFull or NotKept; then nothing was kept.
+        Threads that call at the same time share one commit. An erasure removes the person's earlier entries and dead
+        letters in the same commit. Raises QueueFull or NotKept; then nothing was kept.
         """
         now = self._clock()
-        put = _Put(
-            [NewEntry(r.key, r.person, r.kind, r.to_json(), now, r.replaces) for r in records], dict(notes or {})
-        )
+        entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), now, r.replaces) for r in records]
+        put = _Put(entries, dict(notes or {}), erasures_in(records))
         delivery = self._own_delivery()
         with self._mutex:
             self._puts.append(put)
@@ -89,7 +92,7 @@ class Store:
         if put.problem is not None:
             raise put.problem
         if not put.ids:
-            return Receipt(0, -1)
+            return NOTHING
         if self._started:
             delivery.call()
         return Receipt(min(put.ids), max(put.ids))
@@ -126,10 +129,10 @@ class Store:
 
     def statistics(self) -> QueueStatistics:
         """What waits, since when, how many are dead, and what was counted over the life of the queue file."""
-        delivery = self._own_delivery()
+        self._own_delivery()
         waiting, oldest, dead, counts = self._queue.tallies()
         counters: dict[str, dict[str, int]] = {}
-        for tally in (counts, delivery.uncommitted_counts()):
+        for tally in (counts, self._sender.uncommitted_counts()):
             for (name, label), n in tally.items():
                 labels = counters.setdefault(name, {})
                 labels[label] = labels.get(label, 0) + n
@@ -157,7 +160,8 @@ class Store:
         return self._delivery
 
     def _renew_after_fork(self) -> None:
-        self._delivery = Delivery(self._queue, self._service, clock=self._clock)
+        self._sender = Sender(self._queue, self._service, self._clock)
+        self._delivery = Delivery(self._queue, self._sender)
         self._readers = concurrent.futures.ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._pid = os.getpid()
 
@@ -174,7 +178,7 @@ class Store:
         entries = [entry for put in puts for entry in put.entries]
         notes = {key: value for put in puts for key, value in put.notes.items()}
         try:
-            ids = self._queue.put(entries, notes)
+            ids = self._queue.put(entries, notes, [erasure for put in puts for erasure in put.erasures])
         except NotKept as problem:
             if len(puts) == 1 or not isinstance(problem, QueueFull):
                 for put in puts:

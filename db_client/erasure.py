@@ -1,0 +1,60 @@
+"""Erasure reaches what has not been delivered: entries that wait, and dead letters.
+
+An erasure that this process keeps takes effect in the same commit. One that was decided elsewhere is learnt from the
+service, by asking about exactly the persons this file still knows; usually there are none, and nobody is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from db_client.records import ConsentDecision, Record, Undecodable, VoiceSession, from_json
+from db_client.snowflake import created_at
+from db_client.statements import Statement
+
+ERASURES_OF = (
+    "SELECT user_id, max(interaction_id) AS interaction_id FROM consent_log WHERE decision = 'erase'"
+    " AND user_id IN (SELECT value FROM json_each(:persons)) GROUP BY user_id"
+)
+
+
+class Erasure(NamedTuple):
+    """A person's decision to be erased, by the interaction's snowflake."""
+
+    person: int
+    interaction_id: int
+
+
+def erasures_in(records: Iterable[Record]) -> list[Erasure]:
+    """The erasures among records that are about to be kept."""
+    return [
+        Erasure(record.user_id, record.interaction_id)
+        for record in records
+        if isinstance(record, ConsentDecision) and record.decision == "erase"
+    ]
+
+
+def erasures_of(persons: Sequence[int]) -> Statement:
+    """The newest erasure of each of those persons: user_id, interaction_id."""
+    return Statement(ERASURES_OF, {"persons": json.dumps(list(persons))})
+
+
+def is_erased_by(erasure: Erasure, body: bytes, created: int) -> bool:
+    """True if an entry about that person goes; what was decided, or began, after the erasure stays.
+
+    `created` is when the entry was kept, ms since 1970 UTC; it decides where the entry itself does not tell.
+    """
+    erased_at = created_at(erasure.interaction_id)
+    try:
+        record = from_json(body.decode("utf-8", "replace"))
+    except Undecodable:
+        return created < erased_at
+    match record:
+        case ConsentDecision():
+            return record.interaction_id < erasure.interaction_id
+        case VoiceSession():
+            return record.started_at < erased_at
+        case _:
+            return created < erased_at

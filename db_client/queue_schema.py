@@ -1,0 +1,54 @@
+"""The tables of a queue file."""
+
+from __future__ import annotations
+
+import apsw
+
+PAGE_BYTES = 4096
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE entries (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  key     TEXT NOT NULL UNIQUE,
+  person  INTEGER,
+  kind    TEXT NOT NULL,
+  body    TEXT NOT NULL,
+  created INTEGER NOT NULL
+);
+CREATE TABLE dead (
+  id      INTEGER PRIMARY KEY,
+  key     TEXT NOT NULL,
+  person  INTEGER,
+  kind    TEXT NOT NULL,
+  body    TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  reason  TEXT NOT NULL,
+  died    INTEGER NOT NULL
+);
+CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters (name TEXT, label TEXT, n INTEGER NOT NULL, PRIMARY KEY (name, label)) WITHOUT ROWID;
+INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', 0);
+"""
+
+PUT = "INSERT INTO entries (key, person, kind, body, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+POSITION = """
+SELECT coalesce((SELECT min(id) FROM entries), (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'entries')),
+       coalesce((SELECT max(id) FROM dead), 0)
+"""
+BURY = """
+INSERT INTO dead (id, key, person, kind, body, created, reason, died)
+SELECT id, key, person, kind, body, created, ?, ? FROM entries WHERE id = ?
+"""
+REVIVE = """
+INSERT INTO entries (key, person, kind, body, created)
+SELECT key, person, kind, body, created FROM dead WHERE id = ? ON CONFLICT (key) DO NOTHING
+"""
+COUNT = """
+INSERT INTO counters (name, label, n) VALUES (?, ?, ?) ON CONFLICT (name, label) DO UPDATE SET n = n + excluded.n
+"""
+
+
+def create(connection: apsw.Connection) -> None:
+    """Makes the tables, in one transaction."""
+    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+    connection.execute(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")

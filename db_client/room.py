@@ -1,0 +1,42 @@
+"""Space set aside on the queue file's disk, so that delivered entries can be removed while the disk is full.
+
+Removing a row needs room in the write-ahead log. The ballast is given up for that, and made again before the next put
+is taken: what it frees is never eaten by new entries.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MOST_BYTES = 1024 * 1024
+LEAST_BYTES = 64 * 1024
+
+
+class Ballast:
+    """A file of no content beside the queue file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def held(self) -> bool:
+        """Makes the ballast if it is not there: a quarter of what is free, at most 1 MiB; False if there is no room."""
+        if self._path.exists():
+            return True
+        disk = os.statvfs(self._path.parent)
+        size = min(MOST_BYTES, disk.f_bavail * disk.f_frsize // 4)
+        if size < LEAST_BYTES:
+            return False
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError:
+            self.drop()
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def drop(self) -> None:
+        """Gives the space up."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,187 @@
+"""One batch from the queue file to the service: what is refused for good goes to the dead letters, the rest arrives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from db_client import records, rqlite
+from db_client.erasure import Erasure, erasures_of
+from db_client.errors import NotKept, OutcomeUnknown, Refused, StatementRefused
+from db_client.queue_file import Entry, Position, QueueFile
+from db_client.service import Service
+from db_client.statements import statements_for
+
+MOST_STATEMENTS = 500
+MOST_BYTES = 900 * 1024
+ATTEMPT_SECONDS = 10.0
+STRIKES = 10  # after so many unknown outcomes of one entry alone, while the service takes other writes, it is dead
+PERSONS_AT_ONCE = 500
+
+log = logging.getLogger(__name__)
+
+
+class Written(NamedTuple):
+    """An entry as the statements to send, encoded and joined by commas, and how many they are."""
+
+    entry: Entry
+    kind: str
+    encoded: str
+    statements: int
+
+
+class Batch(NamedTuple):
+    """What was sent, or tried: whether anything waited, whether more does, and how far delivery has come."""
+
+    some: bool
+    more: bool
+    position: Position
+
+
+class Sender:
+    """Sends what waits, a batch at a time; its caller is the file's only deliverer. `clock`: ms since 1970 UTC."""
+
+    def __init__(self, queue: QueueFile, service: Service, clock: Callable[[], int]) -> None:
+        self._queue = queue
+        self._service = service
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._most = MOST_STATEMENTS
+        self._struck: tuple[int, int] = (0, 0)
+
+    def send_some(self) -> Batch:
+        """Delivers the oldest entries, as many as fit one request; raises ServiceUnavailable, or NotKept for the disk.
+
+        After an unknown outcome the next batch is half as long, in case its length or one entry in it is the cause.
+        """
+        self._service.migrate_once(self._clock())
+        entries = self._queue.waiting(self._most)
+        batch = self._written(entries)
+        try:
+            self._send(batch)
+        except OutcomeUnknown:
+            self._most = max(1, self._most // 2)
+            if len(batch) == 1:
+                self._strike(batch[0])
+            raise
+        full = len(entries) >= self._most
+        self._most = min(MOST_STATEMENTS, self._most * 2)
+        position = self._queue.position()
+        return Batch(bool(entries), full or (bool(entries) and position.head <= entries[-1].id), position)
+
+    def erase(self) -> int:
+        """Asks the service for erasures of the persons whom the file still knows; how many entries were removed."""
+        persons = self._queue.persons()
+        removed = 0
+        for start in range(0, len(persons), PERSONS_AT_ONCE):
+            asked = erasures_of(persons[start : start + PERSONS_AT_ONCE])
+            (rows,) = self._service.query([asked], ATTEMPT_SECONDS)
+            if erasures := [Erasure(row["user_id"], row["interaction_id"]) for row in rows]:
+                removed += self._queue.erase(erasures)
+        if removed:
+            self.count("erased", "entries", removed)
+            log.info("erased persons were removed from the queue file", extra={"entries": removed})
+        return removed
+
+    # --- counting ---
+
+    def count(self, name: str, label: str, n: int = 1) -> None:
+        """Adds to a counter; it reaches the queue file with the next commit, or `commit_counts`."""
+        with self._lock:
+            self._counts[name, label] += n
+
+    def uncommitted_counts(self) -> Counter[tuple[str, str]]:
+        """What is counted in this process and not yet in the queue file."""
+        with self._lock:
+            return Counter(self._counts)
+
+    def commit_counts(self) -> None:
+        """Writes the counters down, if there is anything to write."""
+        if self.uncommitted_counts():
+            self._settle([], [])
+
+    # --- one batch ---
+
+    def _written(self, entries: Sequence[Entry]) -> list[Written]:
+        """Entries as statements, as many as fit one request; those that cannot be read are buried at once."""
+        written: list[Written] = []
+        statements = size = 0
+        for entry in entries:
+            try:
+                one = _write(entry)
+            except Exception as problem:  # noqa: BLE001 (whatever is wrong with one entry must not hold up the rest)
+                self._bury(entry, "unreadable", f"unreadable: {problem or type(problem).__name__}")
+                continue
+            statements += one.statements
+            size += len(one.encoded)
+            if written and (statements > self._most or size > MOST_BYTES):
+                break
+            written.append(one)
+        return written
+
+    def _send(self, batch: Sequence[Written]) -> None:
+        """Delivers a batch in order, whatever of it is refused; raises ServiceUnavailable where it had to stop."""
+        while batch:
+            try:
+                statements = sum(one.statements for one in batch)
+                self._service.execute_encoded([one.encoded for one in batch], statements, ATTEMPT_SECONDS)
+            except StatementRefused as refusal:
+                if rqlite.lacks_schema(refusal) and self._service.migrate(self._clock()):
+                    continue
+                guilty = _owner_of(refusal.index, batch)
+                self._send(batch[:guilty])
+                self._bury(batch[guilty].entry, "refused", str(refusal))
+                batch = batch[guilty + 1 :]
+            except Refused as refusal:
+                if len(batch) == 1:
+                    self._bury(batch[0].entry, "refused", str(refusal))
+                    return
+                half = len(batch) // 2
+                self._send(batch[:half])
+                batch = batch[half:]
+            else:
+                for one in batch:
+                    self.count("delivered", one.kind)
+                self._settle([one.entry for one in batch], [])
+                return
+
+    def _strike(self, one: Written) -> None:
+        """Counts an unknown outcome against an entry that was sent alone."""
+        entry, strikes = self._struck
+        self._struck = (one.entry.id, strikes + 1 if entry == one.entry.id else 1)
+        if self._struck[1] >= STRIKES and self._service.takes_writes():
+            self._bury(one.entry, "no_answer", f"the service gave no answer to it {STRIKES} times, but did to others")
+
+    def _bury(self, entry: Entry, why: str, reason: str) -> None:
+        log.error("an entry is now a dead letter", extra={"entry": entry.id, "reason": reason})
+        self.count("dead", why)
+        self._settle([], [(entry, reason)])
+
+    def _settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]]) -> None:
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        try:
+            self._queue.settle(delivered, dead, self._clock(), counts)
+        except NotKept:
+            with self._lock:
+                self._counts += counts
+            raise
+
+
+def _write(entry: Entry) -> Written:
+    record = records.from_json(entry.body.decode())
+    statements = statements_for(record)
+    return Written(entry, record.kind, ",".join(map(rqlite.encode_statement, statements)), len(statements))
+
+
+def _owner_of(index: int, batch: Sequence[Written]) -> int:
+    """Which entry of the batch the statement with that index in the request belongs to."""
+    for number, one in enumerate(batch):
+        index -= one.statements
+        if index < 0:
+            return number
+    return len(batch) - 1
