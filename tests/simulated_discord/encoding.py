@@ -1,0 +1,66 @@
+"""How a payload's text becomes a WebSocket message: plain, zlib-stream, zstd-stream, or compressed one by one.
+
+https://discord.com/developers/docs/events/gateway#encoding-and-compression
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Protocol
+
+try:
+    import zstandard  # type: ignore[import-not-found]  # only where it is installed
+except ImportError:
+    zstandard = None
+
+
+class Encoding(Protocol):
+    """One connection's way of sending; may keep state from message to message."""
+
+    def encode(self, text: str) -> str | bytes:
+        """The message to send: text or binary."""
+
+
+class Plain:
+    """Text frames; after an IDENTIFY with `compress` each is a zlib document of its own."""
+
+    def __init__(self) -> None:
+        self.compress = False
+
+    def encode(self, text: str) -> str | bytes:
+        """The text itself, or compressed."""
+        return zlib.compress(text.encode()) if self.compress else text
+
+
+class ZlibStream:
+    """One zlib context for the whole connection; each message ends with the flush 00 00 ff ff."""
+
+    def __init__(self) -> None:
+        self._context = zlib.compressobj(level=1)
+
+    def encode(self, text: str) -> bytes:
+        """The next piece of the stream."""
+        return self._context.compress(text.encode()) + self._context.flush(zlib.Z_SYNC_FLUSH)
+
+
+class ZstdStream:
+    """One zstd frame for the whole connection; each message ends with a flushed block."""
+
+    def __init__(self) -> None:
+        self._context: Any = zstandard.ZstdCompressor(level=1).compressobj()
+
+    def encode(self, text: str) -> bytes:
+        """The next piece of the stream."""
+        piece: bytes = self._context.compress(text.encode()) + self._context.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        return piece
+
+
+def encoding_for(compress: str | None) -> Encoding | None:
+    """The encoding that a connection URL's `compress` asks for; None for one that is not offered here."""
+    if compress is None:
+        return Plain()
+    if compress == "zlib-stream":
+        return ZlibStream()
+    if compress == "zstd-stream" and zstandard is not None:
+        return ZstdStream()
+    return None
