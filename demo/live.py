@@ -10,19 +10,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from random import Random
 
 from demo import dotenv
 from demo.interruption import Interrupted, Interruption
-from demo.plan import Plan, Ports, is_ours, plan, wanted_ports
-from demo.programs import ROOT, Fleet, free_port, is_free, with_this_python
+from demo.plan import Plan, plan, wanted_ports
+from demo.programs import ROOT, Fleet, is_free, with_this_python
 from demo.requirements import problems_of
-from demo.scene import Scene, start_discord
+from demo.stage import stage, usual_ports
 from demo.story import INHABITANTS, ROOMS
 from demo.supervision import Supervisor
 from demo.system import System
-from demo.tell import register_commands
 from demo.terminal import display, to_nowhere
-from demo.watcher import GUILD, Life, Watcher
+from demo.watcher import Life, Watcher
 from program.environment import SettingsError
 
 STEP_SECONDS = 0.5
@@ -66,10 +66,7 @@ def _real(variables: Mapping[str, str]) -> Iterator[tuple[Life, System]]:
     folder = ROOT / "data"
     ports = wanted_ports(variables)
     made = plan(with_this_python(variables), ports, folder)
-    started = {
-        name: given for name, given in made.environments.items() if name != "sqlite" or not made.sqlite_elsewhere
-    }
-    problems = problems_of(started)
+    problems = problems_of(made.environments)
     problems += [] if problems else _taken(made)
     if problems:
         raise SettingsError(problems)
@@ -96,21 +93,15 @@ def _taken(made: Plan) -> list[str]:
 
 @contextlib.contextmanager
 def _simulated(variables: Mapping[str, str], pause: Callable[[float], None]) -> Iterator[tuple[Life, System]]:
-    base = with_this_python({name: value for name, value in variables.items() if not is_ours(name)})
-    ports = Ports(free_port(Ports.web), free_port(Ports.sqlite), free_port(Ports.listener))
     print("DISCORD_BOT_TOKEN is not set, so this is a simulated Discord with simulated people; nothing leaves this")
     print("machine. To connect a real application see README.md. Starting ...", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="bigbrotherbot-run-"))
+    seed = Random().randrange(2**31)
     try:
-        with Fleet(folder) as fleet:
-            discord, settings = start_discord(
-                fleet, base, pause, interactions_url=f"http://127.0.0.1:{ports.web}/interactions"
-            )
-            system = System(fleet, plan({**base, **settings}, ports, folder))
-            scene = Scene(discord, guild=GUILD, channels=ROOMS, people=INHABITANTS)
-            register_commands({**base, **settings})
-            system.start()
-            system.wait_ready(pause)
+        with stage(folder, variables, pause, ports=usual_ports(), channels=ROOMS, people=INHABITANTS, seed=seed) as (
+            scene,
+            system,
+        ):
             yield Life("a simulated Discord", "It was simulated: what was recorded is deleted.", scene), system
     finally:
         shutil.rmtree(folder, ignore_errors=True)

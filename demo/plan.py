@@ -10,8 +10,8 @@ from urllib.parse import quote, urlsplit
 from program.environment import Environment
 
 # What a simulation must not take over from the person's shell: it has its own Discord and its own data.
-OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "SHARD_", "GUNICORN_")
-OURS_EXACTLY = ("PORT", "HOST", "METRICS_PORT", "WEB_CONCURRENCY")
+OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "SHARD_", "METRICS_", "INTERACTION_", "GUNICORN_")
+OURS_EXACTLY = ("PORT", "HOST", "GAP_TOLERANCE", "RECONCILE_EVERY", "IDENTIFIES_A_DAY", "WEB_CONCURRENCY")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -79,7 +79,11 @@ def plan(variables: Mapping[str, str], ports: Ports, folder: Path, *, sqlite_url
             "PORT": str(ports.web),
             "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{ports.web} {variables.get('GUNICORN_CMD_ARGS', '')}".strip(),
         },
-        "listener": {**shared, "METRICS_PORT": str(ports.listener)},
+        "listener": {
+            **shared,
+            "METRICS_HOST": variables.get("METRICS_HOST") or "127.0.0.1",
+            "METRICS_PORT": str(ports.listener),
+        },
     }
     if not elsewhere:
         file = variables.get("SQLITE_FILE") or str(folder / "bigbrother.db")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
 from collections.abc import Sequence
@@ -105,6 +106,12 @@ def duration(milliseconds: int) -> str:
 def time_of_day(at: int) -> str:
     """The moment (ms since 1970 UTC) by the clock on this machine's wall."""
     return time.strftime("%H:%M:%S", time.localtime(at / 1000))
+
+
+def spoken(reply: str) -> str:
+    """The first sentence of a reply as a person sees it in Discord: without markup, moments as times of day."""
+    first = re.sub(r"<t:(\d+):\w>", lambda moment: time_of_day(int(moment[1]) * 1000), reply.split("\n")[0])
+    return re.sub(r"[*`\u2068\u2069]", "", first).split(": ")[0].rstrip(".")
 
 
 def render(view: View, *, now: int, width: int, height: int, colour: bool) -> list[str]:

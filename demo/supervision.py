@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from demo.programs import Program
 
-WRONG_SETTINGS = 2
+CANNOT_START = (2, 3, 4)
+"""Our own status for wrong settings, and gunicorn's for a worker or an application that cannot be started."""
 FAST_S = 20.0
 FAST_ENDS = 4
 
@@ -16,7 +17,7 @@ def pause_before_restart(ends: Sequence[float], status: int | None) -> float | N
 
     Wrong settings do not get better by themselves, and neither does what ends four times in a row within seconds.
     """
-    if status == WRONG_SETTINGS:
+    if status in CANNOT_START:
         return None
     row = 1
     while row < len(ends) and ends[-row] - ends[-row - 1] < FAST_S:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from db_client.errors import DbClientError
 from db_client.settings import StoreSettings
 from db_client.store import QueueStatistics, Store
 from demo import procfile, reading
@@ -84,6 +85,13 @@ class System:
     def queue(self) -> QueueStatistics:
         """What the queue file holds."""
         return self.store.statistics()
+
+    def settled(self) -> bool:
+        """Whether nothing waits to be delivered and no session is open."""
+        try:
+            return self.queue().waiting == 0 and all(row.ended_at is not None for row in self.rows())
+        except DbClientError:
+            return False
 
     def close(self) -> None:
         """Lets go of the queue file."""

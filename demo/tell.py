@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from db_client.errors import DbClientError
 from demo.check import Pair, agreed, compare, consented, encodings
 from demo.interruption import Interruption
-from demo.plan import Ports, is_ours, plan
-from demo.programs import ROOT, Fleet, free_port, with_this_python
-from demo.scene import HEARTBEAT_MS, Scene, start_discord
-from demo.screen import table, time_of_day
+from demo.programs import Fleet
+from demo.scene import HEARTBEAT_MS, Scene
+from demo.screen import spoken, table, time_of_day
+from demo.stage import any_ports, stage
 from demo.story import CHANNELS, PEOPLE, STORY, UNRECORDED, Step, sentence
 from demo.system import System, traces
-
-GUILD = "Study room"
 
 
 def tell(interruption: Interruption) -> int:
@@ -44,43 +39,24 @@ def tell(interruption: Interruption) -> int:
 
 
 def _play(folder: Path, pause: Callable[[float], None], say: Callable[[str], None]) -> bool:
-    (recorded := folder / "recorded").mkdir()
-    (discords := folder / "discord").mkdir()
-    base = with_this_python({name: value for name, value in os.environ.items() if not is_ours(name)})
-    ports = Ports(free_port(), free_port(), free_port())
-    with Fleet(discords) as world, Fleet(recorded) as fleet:
-        say("A simulated Discord starts, then the SQLite service, the interactions endpoint and the listener.")
-        discord, settings = start_discord(
-            world, base, pause, interactions_url=f"http://127.0.0.1:{ports.web}/interactions"
-        )
-        system = System(fleet, plan({**base, **settings}, ports, recorded))
-        scene = Scene(discord, guild=GUILD, channels=CHANNELS, people=PEOPLE)
-        register_commands({**base, **settings})
-        system.start()
-        system.wait_ready(pause)
-        discord.verify_endpoint()
+    say("A simulated Discord starts, then the SQLite service, the interactions endpoint and the listener.")
+    with stage(folder, os.environ, pause, ports=any_ports(), channels=CHANNELS, people=PEOPLE) as (scene, system):
         say("All are ready; the endpoint passed the checks that Discord makes when its URL is saved.")
         for step in STORY:
             pause(step.pause)
             perform(step, scene, system, pause, say)
         say("The story is told; what still waits is delivered.")
-        system.wait(pause, lambda: settled(system), "every write to be delivered and every session to end", within=30)
+        system.wait(pause, system.settled, "every write to be delivered and every session to end", within=30)
         pairs = compare(
             consented(scene.stays(), scene.decisions), system.rows(), scene.watches(), heartbeat_ms=HEARTBEAT_MS
         )
         dead = system.queue().dead
         system.close()
-        fleet.stop()
-        problems = _endings(fleet, folder=recorded, scene=scene)
+        system.fleet.stop()
+        problems = endings(system.fleet, scene.people[UNRECORDED])
     if dead:
         problems.append(f"{dead} writes were refused for good")
     return _report(pairs, scene, problems)
-
-
-def register_commands(environment: dict[str, str]) -> None:
-    """Publishes the commands, as an operator does once."""
-    command = [sys.executable, "-m", "interactions_api.register"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def perform(
@@ -100,30 +76,22 @@ def perform(
         system.fleet["listener"].start()
         system.wait_ready(pause, ["listener"])
     elif reply := scene.perform(step):
-        say(f"   “{reply.splitlines()[0]}”")
+        say(f"   “{spoken(reply)}”")
 
 
-def settled(system: System) -> bool:
-    """Whether nothing waits and no session is open."""
-    try:
-        return system.queue().waiting == 0 and all(row.ended_at is not None for row in system.rows())
-    except DbClientError:
-        return False
-
-
-def _endings(fleet: Fleet, *, folder: Path, scene: Scene) -> list[str]:
+def endings(fleet: Fleet, unrecorded: int) -> list[str]:
     """What is wrong with how the programs ended and with what they left behind."""
     problems = [
         f"{program.name} ended with status {program.exit_status}"
         for program in fleet.programs.values()
         if program.exit_status != 0
     ]
-    found = traces(folder, encodings(scene.people[UNRECORDED]))
+    found = traces(fleet.folder, encodings(unrecorded))
     return problems + [f"{UNRECORDED}'s id stands in {path.name}" for path in found]
 
 
 def _report(pairs: Sequence[Pair], scene: Scene, problems: Sequence[str]) -> bool:
-    head = ["who", "where", "played from", "to", "stored from", "to", "off (ms)", "sure to (ms)", "ended by", ""]
+    head = ["who", "where", "played from", "to", "stored from", "to", "off (ms)", "sure to within (ms)", "ended by", ""]
     print("\nWhat was played (and consented to), beside what was stored:\n")
     print("\n".join(table(head, [_row(pair, scene) for pair in pairs])))
     for problem in problems:

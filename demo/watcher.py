@@ -11,13 +11,13 @@ from random import Random
 from db_client.errors import DbClientError
 from demo import picture, reading
 from demo.scene import Scene
-from demo.screen import Event, Health, View
+from demo.screen import Event, Health, View, spoken
+from demo.stage import GUILD
 from demo.story import next_step
 from demo.system import NAMES, System
 from demo.terminal import Log, Page
 
 KEPT_EVENTS = 200
-GUILD = "Study room"
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Life:
         self.next_at = time.monotonic() + step.pause
         reply = self.scene.perform(step)
         if reply:
-            tell(f"  {step.who} says /{step.deed}: {reply.splitlines()[0]}")
+            tell(f"  {step.who} says /{step.deed}: {spoken(reply)}")
 
     def bystanders(self) -> list[tuple[str, str, str]]:
         """People in voice who are not to be recorded."""

@@ -17,8 +17,10 @@ from demo.screen import (
     frame,
     plain,
     render,
+    spoken,
     summary,
     table,
+    time_of_day,
     width_of,
 )
 
@@ -127,3 +129,11 @@ def test_a_log_line_says_the_same() -> None:
 def test_a_table_lines_up_its_columns() -> None:
     """As wide as the widest cell."""
     assert table(["who", "ms"], [["Ada", "12"], ["日本", "-1"]]) == ["who   ms", "----  --", "Ada   12", "日本  -1"]
+
+
+def test_a_reply_is_quoted_without_markup() -> None:
+    """Its first sentence, as Discord would show it."""
+    assert spoken("**You are in**, since <t:1795362756:f>.\nStored: \u2068Ada\u2069") == (
+        f"You are in, since {time_of_day(1_795_362_756_000)}"
+    )
+    assert spoken("**Kept and will be stored shortly**: it is safe. `/opt_in` ...") == "Kept and will be stored shortly"

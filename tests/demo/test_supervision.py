@@ -33,13 +33,13 @@ def test_a_program_that_dies_is_named_and_started_again(tmp_path: Path) -> None:
     """With the end of its log, and in the same place."""
     told: list[str] = []
     with Fleet(tmp_path) as fleet:
-        script = f"echo last words; test -e {tmp_path}/again && exec sleep 60; exit 3"
+        script = f"echo last words; test -e {tmp_path}/again && exec sleep 60; exit 7"
         program = fleet.add("listener", f"sh -c '{script}'", ENVIRONMENT)
         supervisor = Supervisor([program])
         program.start()
         eventually(lambda: not program.running)
         assert supervisor.look_after(0.0, told.append) == ""
-        assert told == ["listener ended with status 3; it is started again in 1 s", "  last words"]
+        assert told == ["listener ended with status 7; it is started again in 1 s", "  last words"]
         (tmp_path / "again").touch()
         assert supervisor.look_after(0.5, told.append) == ""
         assert not program.running
