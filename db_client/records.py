@@ -7,6 +7,7 @@ entry that waited through an upgrade is delivered by the new version's SQL.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -15,6 +16,19 @@ from db_client.snowflake import created_at
 
 Decision: TypeAlias = Literal["in", "out", "erase"]
 Visibility: TypeAlias = Literal["only_me", "server"]
+
+
+class Flags(enum.IntFlag):
+    """The states of which a voice session keeps the time: bits of `VoiceSession.flags`.
+
+    MUTED and DEAFENED are by oneself or by the server; ALONE is the only person in the channel, bots not counted.
+    """
+
+    MUTED = 1
+    DEAFENED = 2
+    VIDEO = 4
+    STREAM = 8
+    ALONE = 16
 
 
 class Undecodable(ValueError):

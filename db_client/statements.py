@@ -66,12 +66,14 @@ UPDATE opt_in_users
 """
 
 # A decision that arrives late can cut sessions that are already stored. First the parts of closed sessions behind a
-# later consent are given rows of their own (the listener adds them for open ones), then every session is cut.
+# later consent are given rows of their own (the listener adds them for open ones), then every session is cut. A part's id
+# is that of the stay (what stands before the first '-') and of the consent it begins with, as the listener makes it.
 SPLIT_SESSIONS = """
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
        started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
        revision)
-SELECT s.session_id || '-' || i.version, s.guild_id, s.channel_id, s.user_id, i.from_at,
+SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.session_id, '-') - 1)
+            ELSE s.session_id END || '-' || i.version, s.guild_id, s.channel_id, s.user_id, i.from_at,
        min(s.ended_at, coalesce(i.to_at, s.ended_at)), 'opted_in',
        CASE WHEN i.to_at < s.ended_at THEN 'opted_out' ELSE s.ended_by END,
        0, CASE WHEN i.to_at < s.ended_at THEN 0 ELSE s.ended_within_ms END,

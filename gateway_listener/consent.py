@@ -1,0 +1,97 @@
+"""Whose time may be recorded, and from when to when: what follows from each person's decisions, however they arrive.
+
+The same rule as the view `consent_intervals` of the service, so that what is sent is what the writer accepts.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+
+class Decision(NamedTuple):
+    """One row of the consent log; `at` (milliseconds since 1970 UTC) is the moment of the interaction's snowflake."""
+
+    interaction_id: int
+    user_id: int
+    decision: str
+    at: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Decision:
+        """From a row of `db_client.statements.consent_after`."""
+        return cls(row["interaction_id"], row["user_id"], row["decision"], row["at"])
+
+
+class Interval(NamedTuple):
+    """From a decision `in` (its interaction is `version`) to the next one that is not; `to_at` None: it still holds."""
+
+    version: int
+    from_at: int
+    to_at: int | None
+
+
+def intervals_of(decisions: Iterable[Decision]) -> tuple[Interval, ...]:
+    """The consent intervals that follow from one person's decisions, which come in the order of their interactions.
+
+    An erasure ends consent and removes every interval before it.
+    """
+    intervals: list[Interval] = []
+    opened: Decision | None = None
+    for decision in decisions:
+        if decision.decision == "in":
+            opened = opened or decision
+            continue
+        if decision.decision == "erase":
+            intervals.clear()
+        elif opened is not None:
+            intervals.append(Interval(opened.interaction_id, opened.at, decision.at))
+        opened = None
+    if opened is not None:
+        intervals.append(Interval(opened.interaction_id, opened.at, None))
+    return tuple(intervals)
+
+
+class Consents:
+    """Everyone's decisions as far as they are known."""
+
+    def __init__(self) -> None:
+        self._decisions: dict[int, list[Decision]] = {}
+        self._intervals: dict[int, tuple[Interval, ...]] = {}
+
+    def add(self, decisions: Iterable[Decision]) -> set[int]:
+        """Takes decisions in, whatever their order and however often; whose intervals are different now."""
+        touched: set[int] = set()
+        for decision in decisions:
+            known = self._decisions.setdefault(decision.user_id, [])
+            if decision not in known:
+                insort(known, decision)
+                touched.add(decision.user_id)
+        return {user_id for user_id in touched if self._recalculate(user_id)}
+
+    def replace(self, decisions: Iterable[Decision]) -> set[int]:
+        """Takes these decisions for all there are; whose intervals are different now."""
+        known = set(self._decisions)
+        self._decisions.clear()
+        for decision in decisions:
+            self._decisions.setdefault(decision.user_id, []).append(decision)
+        for of_person in self._decisions.values():
+            of_person.sort()
+        return {user_id for user_id in known | set(self._decisions) if self._recalculate(user_id)}
+
+    def _recalculate(self, user_id: int) -> bool:
+        before = self._intervals.pop(user_id, ())
+        now = intervals_of(self._decisions.get(user_id, ()))
+        if now:
+            self._intervals[user_id] = now
+        return now != before
+
+    def of(self, user_id: int) -> tuple[Interval, ...]:
+        """The person's consent intervals, oldest first; empty if there is none or nothing is known."""
+        return self._intervals.get(user_id, ())
+
+    def standing(self, user_id: int) -> Interval | None:
+        """The interval that still holds, if the person is in."""
+        intervals = self._intervals.get(user_id)
+        return intervals[-1] if intervals and intervals[-1].to_at is None else None

@@ -1,0 +1,346 @@
+"""A gateway frame's text into a value: only what the sessions need is read, and nothing here can raise but Malformed.
+
+https://discord.com/developers/docs/events/gateway-events
+
+The text is what discord.py hands out as `socket_raw_receive`, the only one of its outputs that stays right in a burst
+and that carries the sequence number. Discord leaves out, repeats and reorders things at times (a state without
+`member`, a channel nobody has named, a snapshot with a null channel): all of that is legal here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from db_client.records import Flags
+
+CATEGORY, VOICE, STAGE = 4, 2, 13
+NAMED_TYPES = frozenset({VOICE, CATEGORY, STAGE})
+
+_MUTED, _DEAFENED = int(Flags.MUTED), int(Flags.DEAFENED)
+_VIDEO, _STREAM = int(Flags.VIDEO), int(Flags.STREAM)
+
+
+class Malformed(ValueError):
+    """A frame that cannot be read; the text says which kind of frame and why, and never holds anything from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame of a connection (op 10); what follows until READY or RESUMED happened before it arrived."""
+
+    heartbeat_interval_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A heartbeat was acknowledged (op 11): everything sent before it has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A dispatch that means nothing to the sessions, but proves that the gateway is being seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A new gateway session; each of the guilds is still to send its roll call."""
+
+    session_id: str
+    guild_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The old gateway session goes on; everything missed has been replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceState:
+    """Where a person of a guild is now; `channel_id` None is nowhere, `is_bot` None is not known."""
+
+    guild_id: int
+    user_id: int
+    channel_id: int | None
+    flags: int
+    is_bot: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInfo:
+    """A voice or stage channel, or a category, as reports name it; `kind` is Discord's channel type."""
+
+    channel_id: int
+    name: str
+    kind: int
+    parent_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RollCall:
+    """GUILD_CREATE: the whole truth of one guild at this moment."""
+
+    guild_id: int
+    name: str
+    afk_channel_id: int | None
+    channels: tuple[ChannelInfo, ...]
+    voice_states: tuple[VoiceState, ...]
+    unreadable: int
+    """How many entries of the snapshot were left out because they cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuildUnavailable:
+    """An outage: what happens in the guild is not seen until its next roll call."""
+
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuildGone:
+    """The bot is no longer in the guild."""
+
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuildChanged:
+    """A guild's name or AFK channel."""
+
+    guild_id: int
+    name: str
+    afk_channel_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChanged:
+    """A channel was made or changed."""
+
+    guild_id: int
+    channel: ChannelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDeleted:
+    """A channel is gone, and nobody can be in it."""
+
+    guild_id: int
+    channel_id: int
+
+
+Content: TypeAlias = (
+    Hello
+    | Ack
+    | Seen
+    | Ready
+    | Resumed
+    | VoiceState
+    | RollCall
+    | GuildUnavailable
+    | GuildGone
+    | GuildChanged
+    | ChannelChanged
+    | ChannelDeleted
+)
+
+
+class Frame(NamedTuple):
+    """What a frame says, and its sequence number within the gateway session if it was read."""
+
+    content: Content
+    sequence: int | None = None
+
+
+_SEEN = Seen()
+SEEN = Frame(_SEEN)
+_ACK = Frame(Ack())
+
+
+def snowflake(value: object) -> int:
+    """An id as Discord writes it (a string of digits) as a number that SQLite can hold; raises Malformed."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if 0 < number < 2**63:
+            return number
+    raise Malformed("an id is not a snowflake")
+
+
+def _optional(value: object) -> int | None:
+    return None if value is None else snowflake(value)
+
+
+def _flags(state: Mapping[str, Any]) -> int:
+    """The states, by oneself or by the server; `member.mute` and `member.deaf` hold older values.
+
+    https://discord.com/developers/docs/resources/voice#voice-state-object
+    """
+    return (
+        (_MUTED if state.get("self_mute") or state.get("mute") else 0)
+        | (_DEAFENED if state.get("self_deaf") or state.get("deaf") else 0)
+        | (_VIDEO if state.get("self_video") else 0)
+        | (_STREAM if state.get("self_stream") else 0)
+    )
+
+
+def _is_bot(member: object) -> bool | None:
+    user = member.get("user") if isinstance(member, dict) else None
+    return bool(user.get("bot", False)) if isinstance(user, dict) else None
+
+
+def _ready(data: Mapping[str, Any]) -> Ready:
+    return Ready(str(data["session_id"]), frozenset(snowflake(guild["id"]) for guild in data["guilds"]))
+
+
+def _resumed(data: object) -> Resumed:
+    return Resumed()
+
+
+def _voice_state(data: Mapping[str, Any]) -> VoiceState | Seen:
+    if data.get("guild_id") is None:
+        return _SEEN  # a call outside any guild
+    return VoiceState(
+        guild_id=snowflake(data["guild_id"]),
+        user_id=snowflake(data["user_id"]),
+        channel_id=_optional(data.get("channel_id")),
+        flags=_flags(data),
+        is_bot=_is_bot(data.get("member")),
+    )
+
+
+def _channel(data: Mapping[str, Any]) -> ChannelInfo:
+    return ChannelInfo(
+        channel_id=snowflake(data["id"]),
+        name=str(data.get("name") or ""),
+        kind=int(data["type"]),
+        parent_id=_optional(data.get("parent_id")),
+    )
+
+
+def _readable(make: Callable[[Any], Any], entries: object) -> tuple[list[Any], int]:
+    """What `make` makes of the entries, and how many it could not read."""
+    made: list[Any] = []
+    unreadable = 0
+    for entry in entries if isinstance(entries, list) else ():
+        try:
+            made.append(make(entry))
+        except (Malformed, KeyError, TypeError, ValueError, AttributeError):
+            unreadable += 1
+    return made, unreadable
+
+
+def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable:
+    guild_id = snowflake(data["id"])
+    if data.get("unavailable"):
+        return GuildUnavailable(guild_id)
+    if not isinstance(data.get("voice_states"), list):
+        raise Malformed("a guild without its voice states says nothing about who is there")
+    bots, unreadable = _readable(lambda member: (snowflake(member["user"]["id"]), _is_bot(member)), data.get("members"))
+    is_bot: dict[int, bool | None] = dict(bots)
+
+    def present(state: Mapping[str, Any]) -> VoiceState:
+        user_id = snowflake(state["user_id"])
+        bot = _is_bot(state.get("member"))
+        return VoiceState(
+            guild_id=guild_id,
+            user_id=user_id,
+            channel_id=_optional(state.get("channel_id")),
+            flags=_flags(state),
+            is_bot=is_bot.get(user_id) if bot is None else bot,
+        )
+
+    states, bad_states = _readable(present, data["voice_states"])
+    channels, bad_channels = _readable(_channel, data.get("channels"))
+    return RollCall(
+        guild_id=guild_id,
+        name=str(data.get("name") or ""),
+        afk_channel_id=_optional(data.get("afk_channel_id")),
+        channels=tuple(channel for channel in channels if channel.kind in NAMED_TYPES),
+        voice_states=tuple(states),
+        unreadable=unreadable + bad_states + bad_channels,
+    )
+
+
+def _guild_delete(data: Mapping[str, Any]) -> GuildUnavailable | GuildGone:
+    guild_id = snowflake(data["id"])
+    return GuildUnavailable(guild_id) if data.get("unavailable") else GuildGone(guild_id)
+
+
+def _guild_update(data: Mapping[str, Any]) -> GuildChanged:
+    return GuildChanged(snowflake(data["id"]), str(data.get("name") or ""), _optional(data.get("afk_channel_id")))
+
+
+def _channel_changed(data: Mapping[str, Any]) -> ChannelChanged | Seen:
+    channel = _channel(data)
+    if channel.kind not in NAMED_TYPES or data.get("guild_id") is None:
+        return _SEEN
+    return ChannelChanged(snowflake(data["guild_id"]), channel)
+
+
+def _channel_deleted(data: Mapping[str, Any]) -> ChannelDeleted | Seen:
+    if data.get("guild_id") is None:
+        return _SEEN
+    return ChannelDeleted(snowflake(data["guild_id"]), snowflake(data["id"]))
+
+
+_DISPATCHES: dict[str, Callable[[Any], Content]] = {
+    "READY": _ready,
+    "RESUMED": _resumed,
+    "VOICE_STATE_UPDATE": _voice_state,
+    "GUILD_CREATE": _guild_create,
+    "GUILD_UPDATE": _guild_update,
+    "GUILD_DELETE": _guild_delete,
+    "CHANNEL_CREATE": _channel_changed,
+    "CHANNEL_UPDATE": _channel_changed,
+    "CHANNEL_DELETE": _channel_deleted,
+}
+
+# Discord writes `t` first; a frame that says so and is of no interest is not parsed at all.
+_KIND = re.compile(r'\{"t":"([A-Z_]+)"')
+
+
+def parse(text: str) -> Frame | None:
+    """What the frame says; None for the ops that are between discord.py and Discord. Raises Malformed."""
+    kind = _KIND.match(text)
+    if kind is not None and kind[1] not in _DISPATCHES:
+        return SEEN
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        raise Malformed("a frame is not JSON") from None
+    op = frame.get("op") if isinstance(frame, dict) else None
+    if op == 0:
+        return _dispatch(frame)
+    if op == 11:
+        return _ACK
+    if op == 10:
+        return Frame(Hello(_interval(frame.get("d"))))
+    if isinstance(op, int):
+        return None
+    raise Malformed("a frame has no op")
+
+
+def _interval(data: object) -> int:
+    interval = data.get("heartbeat_interval") if isinstance(data, dict) else None
+    if isinstance(interval, (int, float)) and interval > 0:
+        return int(interval)
+    raise Malformed("HELLO has no heartbeat interval")
+
+
+def _dispatch(frame: dict[str, Any]) -> Frame:
+    kind = frame.get("t")
+    make = _DISPATCHES.get(kind) if isinstance(kind, str) else None
+    if make is None:
+        return SEEN
+    sequence = frame.get("s")
+    try:
+        return Frame(make(frame.get("d")), sequence if isinstance(sequence, int) else None)
+    except Malformed as problem:
+        raise Malformed(f"{kind}: {problem}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise Malformed(f"{kind}: {type(problem).__name__}") from None

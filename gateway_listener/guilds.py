@@ -1,0 +1,70 @@
+"""One guild as the listener sees it: who sits where, and since when it was not seen, if it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from db_client.records import Flags
+from gateway_listener.names import Names
+from gateway_listener.stays import Stay
+
+ALONE = int(Flags.ALONE)
+
+
+class GuildState:
+    """The open stays of one guild, by person and by channel.
+
+    `seen_since` is the roll call since which every event is known to arrive, None while the guild is not seen; then
+    `unseen_since` is the last moment at which it was (None: never). `restored`: that moment was in an earlier run.
+    """
+
+    __slots__ = ("guild_id", "names", "people", "restored", "seats", "seen_since", "unseen_since")
+
+    def __init__(self, guild_id: int, *, unseen_since: int | None = None, restored: bool = False) -> None:
+        self.guild_id = guild_id
+        self.seats: dict[int, Stay] = {}
+        self.people: dict[int, dict[int, Stay]] = {}
+        self.names: Names | None = None
+        self.seen_since: int | None = None
+        self.unseen_since = unseen_since
+        self.restored = restored
+
+    def lose_sight(self, watermark: int | None) -> None:
+        """From now on the guild is not seen; `watermark` is when it last was. Not seen twice keeps the first."""
+        if self.seen_since is not None:
+            self.seen_since, self.unseen_since = None, watermark
+
+    def come_in_sight(self, now: int) -> None:
+        """The roll call has been taken: the guild is seen."""
+        self.seen_since, self.unseen_since, self.restored = now, None, False
+
+    def sit(self, stay: Stay) -> None:
+        """The person is in the channel."""
+        self.seats[stay.user_id] = stay
+        self.people.setdefault(stay.channel_id, {})[stay.user_id] = stay
+
+    def rise(self, stay: Stay) -> None:
+        """The person is not in the channel any more."""
+        del self.seats[stay.user_id]
+        there = self.people[stay.channel_id]
+        del there[stay.user_id]
+        if not there:
+            del self.people[stay.channel_id]
+
+    def is_empty(self, channel_id: int) -> bool:
+        """True if nobody is in the channel."""
+        return channel_id not in self.people
+
+    def settle(self, channel_id: int, now: int) -> Iterable[Stay]:
+        """Sets who is alone in a channel in which one person came or went; those for whom that is news.
+
+        With three or more in it nobody was or is alone.
+        """
+        there = self.people.get(channel_id, {})
+        return self.resettle(channel_id, now) if len(there) <= 2 else ()
+
+    def resettle(self, channel_id: int, now: int) -> list[Stay]:
+        """Sets who is alone in a channel, whatever happened to it; those for whom that is news."""
+        there = self.people.get(channel_id, {})
+        alone = ALONE if len(there) == 1 else 0
+        return [stay for stay in there.values() if stay.history.change(now, stay.history.flags & ~ALONE | alone)]

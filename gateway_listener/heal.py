@@ -1,0 +1,94 @@
+"""The open sessions of the service against ours: what differs is counted and put right.
+
+Normally nothing does. A second listener on the same shard, a queue file that was lost, or a hand in the database make
+differences; whatever they are, afterwards the service's open sessions are those of the people who are there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from db_client.records import Retraction, VoiceSession
+from gateway_listener.guilds import GuildState
+from gateway_listener.ledger import Ledger
+from gateway_listener.notes import open_key
+from gateway_listener.outbox import Note
+from gateway_listener.stays import Stay, recorded_stay
+
+
+def heal(
+    ledger: Ledger, guilds: Mapping[int, GuildState], rows: Iterable[VoiceSession], mark: int, now: int
+) -> Counter[str]:
+    """Puts right what differs; how often, by kind: `missing`, `unknown`, `ghost`.
+
+    missing: a session of ours is not open there, and is written again. unknown: an open one there is not ours, but
+    the person is in that channel: we take it over. ghost: the person is not there: it is ended where it was last known.
+    Sessions written after revision `mark`, and guilds that are not seen, are left for the next time.
+    """
+    drift: Counter[str] = Counter()
+    open_there = {row.session_id: row for row in rows}
+    ours: dict[str, Stay] = {}
+    for stay in ledger.open_recorded():
+        for session in stay.recorded.values():
+            if session.ended_at is None:
+                ours[session.session_id] = stay
+    for session_id, row in open_there.items():
+        guild = guilds.get(row.guild_id)
+        if session_id in ours or guild is None or guild.seen_since is None:
+            continue
+        if _just_written(ledger, row, mark):
+            continue
+        seat = guild.seats.get(row.user_id)
+        if seat is not None and seat.channel_id == row.channel_id:
+            drift["unknown"] += 1
+            _take_over(ledger, seat, row, now)
+        else:
+            drift["ghost"] += 1
+            _end(ledger, guild, row, now)
+    for session_id, stay in ours.items():
+        if session_id not in open_there and session_id in stay.recorded and stay.written_at <= mark:
+            drift["missing"] += 1
+            ledger.write_again(stay, session_id)
+    return drift
+
+
+def _just_written(ledger: Ledger, row: VoiceSession, mark: int) -> bool:
+    return any(stay.written_at > mark for stay in ledger.stays_of(row.user_id, row.guild_id))
+
+
+def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
+    """The earlier beginning stands: theirs is continued under its id, or ours replaces it."""
+    ledger.revision = max(ledger.revision, row.revision)
+    obsolete = [session_id for session_id in stay.recorded if session_id != row.session_id]
+    if row.started_at > stay.started_at:
+        ledger.items.append(Retraction(row.session_id, row.user_id, ledger.next_revision(now)))
+        for session_id in obsolete:
+            ledger.write_again(stay, session_id)
+        return
+    for session_id in obsolete:
+        ledger.items.append(Retraction(session_id, row.user_id, ledger.next_revision(now)))
+        ledger.items.append(Note(open_key(session_id), None))
+    stay.go_on_from(row)
+    ledger.write_again(stay, row.session_id)
+
+
+def _end(ledger: Ledger, guild: GuildState, row: VoiceSession, now: int) -> None:
+    """A session of someone who is not there: a stay that we remember says when it ended, else it was at the latest
+    before our roll call; what it had when last written is kept."""
+    ledger.revision = max(ledger.revision, row.revision)
+    stay = recorded_stay(row)
+    remembered = [
+        known
+        for known in ledger.stays_of(row.user_id, row.guild_id)
+        if known.channel_id == row.channel_id and known.ended_at is not None and known.ended_at >= row.started_at
+    ]
+    if remembered:
+        known = remembered[0]
+        stay.end(known.ended_at or 0, known.ended_by or "", since=known.ended_from, until=known.ended_until)
+    else:
+        last_written = max(row.started_at, row.flags_at)
+        looked_at = max(last_written, guild.seen_since or now)
+        stay.end(last_written, "roll_call", since=last_written, until=looked_at)
+    ledger.enter(stay)
+    ledger.ended(stay, now)

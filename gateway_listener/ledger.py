@@ -1,0 +1,168 @@
+"""What may be recorded of the stays, and what was: stays and consent in, records out. No clock, no disk, no network.
+
+Everyone's stays are held here, in memory; nothing about a person leaves it before a consent of theirs covers the time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+from db_client.records import Retraction
+from gateway_listener.consent import Consents, Decision
+from gateway_listener.notes import consent_note, open_key
+from gateway_listener.outbox import Forget, Item, Note
+from gateway_listener.sessions import changes, sessions_of
+from gateway_listener.stays import Stay
+
+# How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
+REMEMBERED_MS = 2 * 60 * 60 * 1000
+MOST_REMEMBERED = 100_000
+
+
+class Ledger:
+    """Stays by person, the consents, and the sessions that were made of them."""
+
+    def __init__(self) -> None:
+        self.consents = Consents()
+        self.items: list[Item] = []
+        self.recording = False
+        self.touched: set[int] = set()
+        """Guilds in which something was recorded since the names were last looked at."""
+        self.revision = 0
+        self._stays: dict[int, list[Stay]] = {}
+        self._ended: deque[Stay] = deque()
+        self._differing: dict[Stay, None] = {}
+        self._noted: dict[int, str] = {}
+
+    # --- stays ---
+
+    def enter(self, stay: Stay) -> None:
+        """Takes a new stay in."""
+        self._stays.setdefault(stay.user_id, []).append(stay)
+        self._differing[stay] = None
+
+    def changed(self, stay: Stay) -> None:
+        """Something about the stay is different: it is looked at by the next `write`."""
+        self._differing[stay] = None
+
+    def ended(self, stay: Stay, now: int) -> None:
+        """The stay is over; it is remembered for a while."""
+        self._differing[stay] = None
+        self._ended.append(stay)
+        while self._ended and (self._ended[0].ended_until < now - REMEMBERED_MS or len(self._ended) > MOST_REMEMBERED):
+            self.drop(self._ended.popleft())
+
+    def drop(self, stay: Stay) -> None:
+        """Forgets a stay without a word (it is long over, or was a bot's)."""
+        self._differing.pop(stay, None)
+        of_person = self._stays.get(stay.user_id, [])
+        if stay in of_person:
+            of_person.remove(stay)
+            if not of_person:
+                del self._stays[stay.user_id]
+
+    def stays_of(self, user_id: int, guild_id: int) -> list[Stay]:
+        """The person's stays in a guild that are open or remembered, oldest first."""
+        return [stay for stay in self._stays.get(user_id, ()) if stay.guild_id == guild_id]
+
+    def open_recorded(self) -> Iterable[Stay]:
+        """The stays of which a recorded session is open."""
+        for stays in self._stays.values():
+            for stay in stays:
+                if any(session.ended_at is None for session in stay.recorded.values()):
+                    yield stay
+
+    def remembered(self) -> int:
+        """How many stays are held."""
+        return sum(map(len, self._stays.values()))
+
+    # --- consent ---
+
+    def knew(self, user_id: int) -> bool:
+        """True if the notes of an earlier run say that the person was in."""
+        return user_id in self._noted
+
+    def recall(self, noted: dict[int, Decision]) -> None:
+        """Takes up what an earlier run noted: who was in, until the service can be read."""
+        if not noted:
+            return
+        self._noted = {
+            user_id: consent_note(decision.interaction_id, decision.at) for user_id, decision in noted.items()
+        }
+        self.consents.replace(noted.values())
+
+    def decide(self, decisions: Iterable[Decision], erased: Iterable[int], *, complete: bool) -> None:
+        """Takes decisions in; with `complete` they are all there are. `erased`: whose erasure is among the new ones."""
+        affected = self.consents.replace(decisions) if complete else self.consents.add(decisions)
+        if complete:
+            affected.update(self._noted)
+        for user_id in erased:
+            self._erase(user_id)
+            affected.add(user_id)
+        for user_id in affected:
+            self._note_consent(user_id)
+            self._differing.update(dict.fromkeys(self._stays.get(user_id, ())))
+
+    def _erase(self, user_id: int) -> None:
+        """What the service still has of the person goes there; what may stand again is written anew, after this."""
+        for stay in self._stays.get(user_id, ()):
+            self.items.extend(Note(open_key(session_id), None) for session_id in stay.recorded)
+            stay.recorded = {}
+        self.items.append(Forget(user_id))
+
+    def _note_consent(self, user_id: int) -> None:
+        standing = self.consents.standing(user_id)
+        note = None if standing is None else consent_note(standing.version, standing.from_at)
+        if note == self._noted.get(user_id):
+            return
+        self.items.append(Note(f"consent:{user_id}", note))
+        if note is None:
+            self._noted.pop(user_id, None)
+        else:
+            self._noted[user_id] = note
+
+    # --- records ---
+
+    def next_revision(self, now: int) -> int:
+        """Greater than every one before it, in this run and (clocks permitting) in the earlier ones."""
+        self.revision = max(self.revision + 1, now)
+        return self.revision
+
+    def start_recording(self) -> None:
+        """What was recorded before is known: from now on differences are written; all stays are looked at once."""
+        self.recording = True
+        for stays in self._stays.values():
+            self._differing.update(dict.fromkeys(stays))
+
+    def write(self, now: int) -> None:
+        """Adds to `items` the records that make the recorded sessions what the stays and the consents imply."""
+        if not self.recording:
+            return
+        for stay in self._differing:
+            intervals = self.consents.of(stay.user_id)
+            if intervals or stay.recorded:
+                self._write(stay, now)
+        self._differing.clear()
+
+    def _write(self, stay: Stay, now: int) -> None:
+        desired = sessions_of(stay, self.consents.of(stay.user_id))
+        for change in changes(stay.recorded, desired):
+            if isinstance(change, str):
+                self.items.append(Retraction(change, stay.user_id, self.next_revision(now)))
+            else:
+                self.items.append(replace(change, revision=self.next_revision(now)))
+                self.touched.add(stay.guild_id)
+            stay.written_at = self.revision
+        stay.recorded = {session.session_id: session for session in desired}
+
+    def write_again(self, stay: Stay, session_id: str) -> None:
+        """The service does not have this session as it should: it is written anew, with a newer revision."""
+        stay.recorded.pop(session_id, None)
+        self._differing[stay] = None
+
+    def take(self) -> list[Item]:
+        """The items so far, in order; they are the caller's now."""
+        items, self.items = self.items, []
+        return items

@@ -1,0 +1,273 @@
+"""The listener put together: the gateway's frames and the service's consent log in, the queue file out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+from db_client.records import Watermark
+from db_client.store import Store
+from gateway_listener import health, reading
+from gateway_listener.budget import IdentifyBudget
+from gateway_listener.client import GatewayRefused, prepare
+from gateway_listener.clock import Clock
+from gateway_listener.frames import Malformed, parse
+from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
+from gateway_listener.outbox import Note
+from gateway_listener.recorder import Recorder
+from gateway_listener.settings import Settings
+from gateway_listener.supervisor import Supervisor
+from gateway_listener.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+FOLLOW_EVERY = 1.0
+FIRST_READ_WITHIN = 3.0
+SHARE_EVERY = 30.0
+LAST_DELIVERY_WITHIN = 5.0
+# A watermark older than this, with nothing to wait for, means that this process cannot help itself.
+UNSEEN_TOO_LONG_MS = 10 * 60 * 1000
+
+
+class Listener:
+    """One shard's listener; `run` goes on until `stop` is called or Discord will not have it."""
+
+    def __init__(self, settings: Settings, *, store: Store | None = None, clock: Clock | None = None) -> None:
+        self.metrics_port = settings.metrics_port
+        self._settings = settings
+        self._clock = clock or Clock()
+        self._store = store or Store(settings.store)
+        self._tracker = Tracker(new_id=lambda: uuid.uuid4().hex, tolerance_ms=settings.gap_tolerance_ms)
+        self._recorder = Recorder(self._store)
+        self._counts: Counter[str] = Counter()
+        self._drift: Counter[str] = Counter()
+        self._stopping = asyncio.Event()
+        self._consent_known = asyncio.Event()
+        self._consent_seq = 0
+        self._memory = Memory()
+        self._supervisor: Supervisor | None = None
+        self._started_at = self._clock.now()
+
+    async def run(self) -> None:
+        """Listens until `stop`; then everything is in the queue file, and as much as possible delivered.
+
+        Raises GatewayRefused, after the same, when a person must act.
+        """
+        self._store.start()
+        self._recorder.start()
+        notes = await asyncio.to_thread(self._store.notes)
+        self._take_up(remembered(notes))
+        runner, self.metrics_port = await health.serve(
+            health.pages(self.condition), self._settings.metrics_host, self._settings.metrics_port
+        )
+        log.info("the listener is up", extra={"shard": self._settings.shard_id, "metrics_port": self.metrics_port})
+        prepare(self._settings)
+        self._supervisor = Supervisor(
+            self._settings,
+            on_frame=self._on_frame,
+            budget=IdentifyBudget(self._settings.identifies_a_day, spent=notes.get(IDENTIFIES, "")),
+            note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
+            now=self._clock.now,
+        )
+        helpers = [asyncio.create_task(self._follow_consent())]
+        try:
+            await self._first_read()
+            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
+            helpers.append(asyncio.create_task(self._every(SHARE_EVERY, self._share_watermark)))
+            await self._supervise(self._supervisor)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._finish()
+            await runner.cleanup()
+
+    def stop(self) -> None:
+        """Ends `run`; may be called from a signal handler of the event loop."""
+        self._stopping.set()
+
+    # --- frames ---
+
+    def _on_frame(self, text: str) -> None:
+        self._counts["frames"] += 1
+        try:
+            frame = parse(text)
+        except Malformed as problem:
+            self._counts["malformed"] += 1
+            log.warning("a frame was left out", extra={"reason": str(problem)})
+            return
+        if frame is None:
+            return
+        if self._supervisor is not None:
+            self._supervisor.felt(frame.content)
+        try:
+            self._tracker.see(frame, self._clock.now())
+        except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
+            self._counts["failed"] += 1
+            place = traceback.extract_tb(problem.__traceback__)[-1]
+            log.error(  # without the exception's text, which may hold an id
+                "a frame could not be followed; the next roll call puts it right",
+                extra={"cause": type(problem).__name__, "place": f"{place.name}:{place.lineno}"},
+            )
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        items = self._tracker.take()
+        if items:
+            self._recorder.hand_over(items, self._tracker.watermark_to_keep)
+        else:
+            self._recorder.watermark = self._tracker.watermark_to_keep
+
+    # --- what is known from before, and consent ---
+
+    def _take_up(self, memory: Memory) -> None:
+        self._consent_seq = memory.consent_seq
+        if memory.complete:
+            self._tracker.restore(memory, self._clock.now())
+            self._hand_over()
+        else:
+            self._memory = memory
+
+    async def _first_read(self) -> None:
+        """Gives the service a moment to say who is in before the gateway says who is there; then goes on without."""
+        try:
+            await asyncio.wait_for(self._consent_known.wait(), FIRST_READ_WITHIN)
+        except asyncio.TimeoutError:
+            log.warning("the SQLite service cannot be read yet: going on with what this disk knows")
+
+    async def _follow_consent(self) -> None:
+        """Polls the consent log; the first time it is read whole, for a decision is judged beside all of a person's."""
+        failing = False
+        while True:
+            try:
+                await self._read_consent()
+                failing = False
+            except reading.CannotRead as problem:
+                self._counts["unreadable_service"] += 1
+                if not failing:
+                    log.warning("the consent log cannot be read for now", extra={"cause": str(problem)})
+                failing = True
+            await asyncio.sleep(FOLLOW_EVERY)
+
+    async def _read_consent(self) -> None:
+        if not self._tracker.recording:
+            baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
+            baseline.consents, baseline.names = self._memory.consents, self._memory.names
+            self._tracker.restore(baseline, self._clock.now())
+        known = self._consent_seq
+        log_read = await reading.consent_log(self._store, after=known if self._consent_known.is_set() else 0)
+        erased = {d.user_id for seq, d in log_read if d.decision == "erase" and seq > known}
+        if log_read or not self._consent_known.is_set():
+            decisions = [decision for _, decision in log_read]
+            self._tracker.decide(decisions, erased, self._clock.now(), complete=not self._consent_known.is_set())
+            self._consent_known.set()
+        items = self._tracker.take()
+        newest = max((seq for seq, _ in log_read), default=known)
+        if newest > known:
+            self._consent_seq = newest
+            items.append(Note(CONSENT_SEQ, str(newest)))
+        if items:
+            self._recorder.hand_over(items, self._tracker.watermark_to_keep)
+
+    # --- now and then ---
+
+    async def _every(self, seconds: float, act: Callable[[], object]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            result = act()
+            if asyncio.iscoroutine(result):
+                await result
+
+    async def _compare(self) -> None:
+        """Compares the service's open sessions with ours while nothing is on its way."""
+        if not (self._consent_known.is_set() and self._tracker.sight.ready and self._recorder.idle):
+            return
+        mark = self._tracker.revision
+        if not await asyncio.to_thread(self._store.idle):
+            return
+        try:
+            rows = await reading.open_sessions(self._store, self._settings.shard_id, self._settings.shard_count)
+        except reading.CannotRead:
+            return
+        drift = self._tracker.compare(rows, mark, self._clock.now())
+        self._counts["comparisons"] += 1
+        self._drift.update(drift)
+        if drift:
+            log.warning("open sessions differed from the service's and were put right", extra=dict(drift))
+        self._hand_over()
+
+    def _share_watermark(self) -> None:
+        observed_at = self._tracker.watermark_to_share
+        if observed_at is not None:
+            watermark = Watermark(self._settings.shard_id, observed_at)
+            self._recorder.hand_over([watermark], self._tracker.watermark_to_keep)
+
+    # --- the end ---
+
+    async def _supervise(self, supervisor: Supervisor) -> None:
+        running = asyncio.create_task(supervisor.run())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            await supervisor.stop()
+        await running
+
+    async def _finish(self) -> None:
+        self._hand_over()
+        self._share_watermark()
+        kept = await asyncio.to_thread(lambda: self._recorder.stop(within=LAST_DELIVERY_WITHIN))
+        if not kept:
+            log.error("%d changes could not be written to the queue file and are lost", self._recorder.waiting)
+        delivered = await asyncio.to_thread(lambda: self._store.stop(within=LAST_DELIVERY_WITHIN))
+        log.info("the listener has ended", extra={"delivered": delivered})
+
+    def condition(self) -> health.Condition:
+        """What the pages show."""
+        supervisor, tracker, recorder = self._supervisor, self._tracker, self._recorder
+        now = self._clock.now()
+        last_seen = max(tracker.sight.watermark or 0, self._started_at)
+        waits = supervisor is not None and supervisor.waiting_for_budget
+        return health.Condition(
+            live={
+                "the recorder runs": recorder.alive,
+                "the gateway was seen in the last ten minutes": waits or now - last_seen < UNSEEN_TOO_LONG_MS,
+            },
+            ready={
+                "the gateway is ready": tracker.sight.ready,
+                "what was recorded before is known": tracker.recording,
+                "the consent log has been read": self._consent_known.is_set() or tracker.recording,
+                "the queue file takes writes": not recorder.refused,
+            },
+            gauges=self._gauges(now),
+            counters={
+                "frames": ("Frames received, and what became of them", "kind", self._counts),
+                "tracked": ("Stays begun and ended, by cause", "kind", tracker.counts),
+                "recorded": ("What the recorder did", "kind", recorder.counts),
+                "connections": ("What the supervisor did", "kind", supervisor.counts if supervisor else {}),
+                "drift": ("Open sessions that differed from the service's and were put right", "kind", self._drift),
+            },
+        )
+
+    def _gauges(self, now: int) -> dict[str, tuple[str, float]]:
+        figures = self._tracker.figures()
+        watermark = self._tracker.sight.watermark
+        queue = self._store.statistics()
+        return {
+            **{name: (name.replace("_", " ") + " in memory", float(value)) for name, value in figures.items()},
+            "not_yet_on_disk": ("Changes that are in memory only", float(self._recorder.waiting)),
+            "queue_waiting": ("Records that wait for the service", float(queue.waiting)),
+            "queue_dead": ("Records that the service refused for good", float(queue.dead)),
+            "watermark_age_seconds": (
+                "Since when the gateway was not seen",
+                -1.0 if watermark is None else (now - watermark) / 1000,
+            ),
+            "system_clock_ahead_seconds": ("The system's clock minus the listener's", self._clock.off_by()),
+        }
+
+
+__all__ = ["GatewayRefused", "Listener"]

@@ -1,0 +1,63 @@
+"""Names of guilds and channels, kept current where someone has consented, so that reports can say them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from db_client.records import Channel, Guild
+from gateway_listener.frames import ChannelInfo
+
+
+@dataclass(slots=True)
+class Names:
+    """What one guild and its voice channels, stage channels and categories are called."""
+
+    name: str = ""
+    afk_channel_id: int | None = None
+    channels: dict[int, ChannelInfo] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """For the note that remembers what was announced; `from_json` reads it."""
+        rows = [
+            [channel.channel_id, channel.name, channel.kind, channel.parent_id] for channel in self.channels.values()
+        ]
+        return json.dumps([self.name, self.afk_channel_id, rows], separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Names:
+        """What `to_json` wrote; raises ValueError or TypeError for anything else."""
+        name, afk_channel_id, rows = json.loads(text)
+        return cls(name, afk_channel_id, {row[0]: ChannelInfo(*row) for row in rows})
+
+    def copy(self) -> Names:
+        """A copy that later changes leave alone."""
+        return Names(self.name, self.afk_channel_id, dict(self.channels))
+
+
+def announcements(
+    guild_id: int, known: Names | None, current: Names, *, now: int, revision: Callable[[], int]
+) -> Iterator[Guild | Channel]:
+    """The records that bring the service from `known` (None: nothing) to `current`; a missing channel is deleted."""
+    if known is None or (known.name, known.afk_channel_id) != (current.name, current.afk_channel_id):
+        yield Guild(guild_id, current.name, current.afk_channel_id, revision())
+    before = {} if known is None else known.channels
+    for channel in current.channels.values():
+        if before.get(channel.channel_id) != channel:
+            yield _channel(guild_id, channel, revision())
+    yield from deletions(
+        guild_id, (gone for gone in before.values() if gone.channel_id not in current.channels), now, revision
+    )
+
+
+def deletions(
+    guild_id: int, channels: Iterable[ChannelInfo], now: int, revision: Callable[[], int]
+) -> Iterator[Channel]:
+    """The records that say that channels are gone; their names stay, for the sessions in them."""
+    for channel in channels:
+        yield _channel(guild_id, channel, revision(), deleted_at=now)
+
+
+def _channel(guild_id: int, channel: ChannelInfo, revision: int, deleted_at: int | None = None) -> Channel:
+    return Channel(channel.channel_id, guild_id, channel.name, channel.kind, channel.parent_id, revision, deleted_at)

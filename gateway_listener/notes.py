@@ -1,0 +1,96 @@
+"""The listener's own durable values in the queue file: what it needs at its next start, even with the service down.
+
+| key | value |
+|-|-|
+| `baseline` | `1` once this queue file knows which sessions are open |
+| `open:<session_id>` | the open session, as its record |
+| `consent:<user_id>` | `version at` of the decision by which the person is in; nobody else has one |
+| `consent_seq` | the last row of the consent log that was followed |
+| `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
+| `unseen:<guild_id>` | when a guild in an outage was last seen |
+| `names:<guild_id>` | the names that were announced |
+| `identifies` | when IDENTIFY was sent in the last day |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from db_client.records import Record, Retraction, Undecodable, VoiceSession, from_json
+from gateway_listener.consent import Decision
+from gateway_listener.names import Names
+
+log = logging.getLogger(__name__)
+
+BASELINE = "baseline"
+CONSENT_SEQ = "consent_seq"
+IDENTIFIES = "identifies"
+WATERMARK = "watermark"
+
+
+def open_key(session_id: str) -> str:
+    """The note of an open session."""
+    return f"open:{session_id}"
+
+
+def consent_note(version: int, at: int) -> str:
+    """The text of a person's consent note."""
+    return f"{version} {at}"
+
+
+def note_of(record: Record) -> tuple[str, str | None] | None:
+    """The note that must change together with a record: the open session, or that it is none."""
+    if isinstance(record, VoiceSession):
+        return open_key(record.session_id), record.to_json() if record.ended_at is None else None
+    if isinstance(record, Retraction):
+        return open_key(record.session_id), None
+    return None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What an earlier run left behind."""
+
+    complete: bool = False
+    """False on a new disk: which sessions are open must be asked of the service."""
+    sessions: list[VoiceSession] = field(default_factory=list)
+    consents: dict[int, Decision] = field(default_factory=dict)
+    consent_seq: int = 0
+    watermark: int | None = None
+    unseen: dict[int, int] = field(default_factory=dict)
+    names: dict[int, Names] = field(default_factory=dict)
+
+
+def remembered(notes: Mapping[str, str]) -> Memory:
+    """The notes as values; one that cannot be read is left out, counted in the log by its kind only."""
+    memory = Memory(complete=BASELINE in notes)
+    unreadable = 0
+    for key, value in notes.items():
+        kind, _, name = key.partition(":")
+        try:
+            _take(memory, kind, name, value)
+        except (ValueError, TypeError, IndexError, Undecodable):
+            unreadable += 1
+    if unreadable:
+        log.warning("some notes in the queue file cannot be read and are left out", extra={"notes": unreadable})
+    return memory
+
+
+def _take(memory: Memory, kind: str, name: str, value: str) -> None:
+    if kind == "open":
+        session = from_json(value)
+        if isinstance(session, VoiceSession):
+            memory.sessions.append(session)
+    elif kind == "consent":
+        version, at = value.split()
+        memory.consents[int(name)] = Decision(int(version), int(name), "in", int(at))
+    elif kind == "unseen":
+        memory.unseen[int(name)] = int(value)
+    elif kind == "names":
+        memory.names[int(name)] = Names.from_json(value)
+    elif kind == CONSENT_SEQ:
+        memory.consent_seq = int(value)
+    elif kind == WATERMARK:
+        memory.watermark = int(value)

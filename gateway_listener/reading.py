@@ -1,0 +1,66 @@
+"""What the listener reads from the SQLite service, off the event loop; nothing is ever concluded from an error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from db_client.errors import DbClientError, ServiceUnavailable
+from db_client.records import VoiceSession
+from db_client.statements import Statement, consent_after, watermark
+from db_client.statements import open_sessions as open_sessions_of
+from db_client.store import Store
+from gateway_listener.consent import Decision
+from gateway_listener.notes import Memory
+
+WITHIN = 2.5
+PAGE = 5000
+
+_FIELDS = tuple(field.name for field in fields(VoiceSession))
+
+
+class CannotRead(Exception):
+    """The service gave no answer, or one that is none; the text is a word for the log."""
+
+
+def session_of(row: Mapping[str, Any]) -> VoiceSession:
+    """A row of `voice_sessions` as the record that would write it."""
+    return VoiceSession(**{name: row[name] for name in _FIELDS if name != "afk"}, afk=bool(row["afk"]))
+
+
+async def _query(store: Store, *statements: Statement) -> list[list[dict[str, Any]]]:
+    try:
+        return await asyncio.to_thread(lambda: store.query(*statements, within=WITHIN))
+    except ServiceUnavailable as problem:
+        raise CannotRead(problem.cause) from None
+    except DbClientError as problem:
+        raise CannotRead(type(problem).__name__) from None
+
+
+async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[VoiceSession]:
+    """The open sessions of the shard's guilds."""
+    (rows,) = await _query(store, open_sessions_of(shard_id, shard_count))
+    return [session_of(row) for row in rows]
+
+
+async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
+    """What a listener whose disk knows nothing takes up: the shard's open sessions and watermark."""
+    sessions, seen = await _query(store, open_sessions_of(shard_id, shard_count), watermark(shard_id))
+    return Memory(
+        complete=True,
+        sessions=[session_of(row) for row in sessions],
+        watermark=seen[0]["observed_at"] if seen else None,
+    )
+
+
+async def consent_log(store: Store, *, after: int) -> list[tuple[int, Decision]]:
+    """Every decision that arrived after row `after`, with its row; read to the end, for half of it could mislead."""
+    read: list[tuple[int, Decision]] = []
+    while True:
+        (rows,) = await _query(store, consent_after(after, PAGE))
+        read.extend((row["seq"], Decision.from_row(row)) for row in rows)
+        if len(rows) < PAGE:
+            return read
+        after = rows[-1]["seq"]

@@ -1,0 +1,64 @@
+"""The listener's settings, from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from db_client.settings import StoreSettings
+from program.environment import Environment
+from program.logs import LogSettings
+
+WHERE_IT_IS = (
+    "It is your bot's token: https://discord.com/developers/applications > your application > Bot > Reset Token."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the listener is told: see README.md for each variable."""
+
+    token: str = field(repr=False)
+    api_url: str = ""
+    """Empty: Discord's own."""
+    gateway_url: str = ""
+    shard_id: int = 0
+    shard_count: int = 1
+    metrics_host: str = "0.0.0.0"  # noqa: S104 (probes and scrapes come from other machines; nothing personal is shown)
+    metrics_port: int = 9100
+    gap_tolerance_ms: int = 120_000
+    reconcile_every: int = 300
+    identifies_a_day: int = 900
+    store: StoreSettings = field(default_factory=StoreSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Settings:
+        """Reads every variable; raises SettingsError with all that is missing or malformed."""
+        environment = Environment(variables)
+        shard_count = environment.integer("SHARD_COUNT", 1, least=1, most=65_536)
+        settings = cls(
+            token=environment.text("DISCORD_BOT_TOKEN", hint=WHERE_IT_IS),
+            api_url=_url(environment, "DISCORD_API_URL", ("http://", "https://")),
+            gateway_url=_url(environment, "DISCORD_GATEWAY_URL", ("ws://", "wss://")),
+            shard_id=environment.integer("SHARD_ID", 0, most=shard_count - 1),
+            shard_count=shard_count,
+            metrics_host=environment.text("METRICS_HOST", cls.metrics_host),
+            metrics_port=environment.integer("METRICS_PORT", cls.metrics_port, most=65_535),
+            gap_tolerance_ms=environment.integer("GAP_TOLERANCE", 120, most=86_400) * 1000,
+            reconcile_every=environment.integer("RECONCILE_EVERY", cls.reconcile_every, least=1, most=86_400),
+            identifies_a_day=environment.integer("IDENTIFIES_A_DAY", cls.identifies_a_day, least=1, most=999),
+            store=StoreSettings.read(environment),
+            log=LogSettings.read(environment),
+        )
+        environment.check()
+        return settings
+
+
+def _url(environment: Environment, name: str, schemes: tuple[str, ...]) -> str:
+    def parse(text: str) -> str:
+        if not text.startswith(schemes):
+            raise ValueError(text)
+        return text.rstrip("/")
+
+    return environment.parsed(name, parse, "", hint=f"it takes a URL that begins with {' or '.join(schemes)}.")

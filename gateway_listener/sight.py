@@ -1,0 +1,79 @@
+"""The gateway as it is being seen: live, replayed or repeated, and up to which moment nothing can have been missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway_listener.frames import Frame, Ready, Resumed
+
+# Guilds whose roll call has not come so long after READY are taken to be in an outage.
+SETTLING_MS = 15_000
+
+
+class Sight:
+    """One shard's gateway session; times are milliseconds since 1970 UTC.
+
+    `watermark` is the last moment of live sight. It stands still from HELLO to RESUMED, while missed events are
+    replayed; READY moves it on, and from then on each guild is unseen until its own roll call.
+    """
+
+    def __init__(self) -> None:
+        self.watermark: int | None = None
+        self.ready = False
+        self.replaying = True
+        self._session_id: str | None = None
+        self._sequence = 0
+        self._awaited: set[int] = set()
+        self._held: int | None = None
+        self._overdue_at = 0
+
+    def repeats(self, frame: Frame) -> bool:
+        """True for a dispatch that this gateway session has sent before: duplicates and old sequence numbers."""
+        if isinstance(frame.content, Ready):
+            return frame.content.session_id == self._session_id
+        if frame.sequence is None or isinstance(frame.content, Resumed):
+            return False
+        if frame.sequence <= self._sequence:
+            return True
+        self._sequence = frame.sequence
+        return False
+
+    def connect(self) -> None:
+        """HELLO: until READY or RESUMED nothing that arrives is live."""
+        self.replaying, self.ready = True, False
+
+    def resume(self) -> None:
+        """RESUMED: everything missed has been replayed."""
+        self.replaying, self.ready = False, True
+
+    def begin_session(self, session_id: str, awaited: Iterable[int], now: int) -> None:
+        """READY: these guilds are still to send their roll calls, and until then the kept watermark waits for them."""
+        self._session_id, self._sequence = session_id, 0
+        self._awaited = set(awaited)
+        if self._awaited and self._held is None:
+            self._held = self.watermark
+        self._overdue_at = now + SETTLING_MS
+        self.replaying, self.ready = False, True
+
+    def came(self, guild_id: int) -> None:
+        """The guild need not be waited for any longer."""
+        self._awaited.discard(guild_id)
+        if not self._awaited:
+            self._held = None
+
+    def saw(self, now: int) -> None:
+        """A dispatch or an ACK came."""
+        if not self.replaying:
+            self.watermark = now
+
+    def overdue(self, now: int) -> set[int]:
+        """The guilds whose roll call does not come; they are not waited for any longer."""
+        if self.replaying or not self._awaited or now < self._overdue_at:
+            return set()
+        overdue, self._awaited, self._held = self._awaited, set(), None
+        return overdue
+
+    @property
+    def watermark_to_keep(self) -> int | None:
+        """The moment from which a next run must take every guild without a note of its own to be unseen."""
+        return self.watermark if self._held is None else self._held

@@ -1,0 +1,76 @@
+"""A stay: one person's unbroken presence in one channel of one guild, as it was seen; kept in memory only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from db_client.records import VoiceSession
+from gateway_listener.flags import Durations, FlagHistory
+
+
+@dataclass(slots=True, eq=False)
+class Stay:
+    """One stay; times are milliseconds since 1970 UTC.
+
+    The true beginning lies between `not_before` (None: nobody can say) and `started_at`, the true end between
+    `ended_from` and `ended_until`. For what was seen live all of them are one moment. `recorded` holds the sessions
+    of this stay that were handed to the recorder, by id, with revision 0: what the next ones are compared with.
+    """
+
+    stay_id: str
+    guild_id: int
+    channel_id: int
+    user_id: int
+    started_at: int
+    started_by: str
+    not_before: int | None
+    afk: bool
+    history: FlagHistory
+    ended_at: int | None = None
+    ended_by: str | None = None
+    ended_from: int = 0
+    ended_until: int = 0
+    recorded: dict[str, VoiceSession] = field(default_factory=dict)
+    written_at: int = 0
+    """The revision of the newest record of this stay."""
+
+    def end(self, at: int, by: str, *, since: int, until: int) -> None:
+        """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""
+        self.ended_at = max(at, self.started_at)
+        self.ended_by = by
+        self.ended_from = min(since, self.ended_at)
+        self.ended_until = max(until, self.ended_at)
+
+    def go_on_from(self, session: VoiceSession) -> None:
+        """This stay turns out to be the continuation of a session that stands open in the service."""
+        self.stay_id = session.session_id
+        self.history.follow(_history(session))
+        self.started_at, self.started_by = session.started_at, session.started_by
+        self.not_before = session.started_at - session.started_within_ms
+        self.afk = session.afk
+        self.recorded = {session.session_id: _unrevised(session)}
+
+
+def recorded_stay(session: VoiceSession) -> Stay:
+    """The stay behind an open session of before, by this listener's last run or as the service has it."""
+    return Stay(
+        stay_id=session.session_id,
+        guild_id=session.guild_id,
+        channel_id=session.channel_id,
+        user_id=session.user_id,
+        started_at=session.started_at,
+        started_by=session.started_by,
+        not_before=session.started_at - session.started_within_ms,
+        afk=session.afk,
+        history=_history(session),
+        recorded={session.session_id: _unrevised(session)},
+    )
+
+
+def _history(session: VoiceSession) -> FlagHistory:
+    spent = Durations(session.muted_ms, session.deafened_ms, session.video_ms, session.stream_ms, session.alone_ms)
+    return FlagHistory.of_recorded(session.started_at, spent, session.flags_at, session.flags)
+
+
+def _unrevised(session: VoiceSession) -> VoiceSession:
+    return replace(session, revision=0)

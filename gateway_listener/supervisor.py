@@ -1,0 +1,128 @@
+"""Keeps a gateway client alive within this process: one client life after another, with bounded pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from gateway_listener.budget import Backoff, IdentifyBudget
+from gateway_listener.client import Client, GatewayLost, GatewayRefused, live
+from gateway_listener.frames import Content
+from gateway_listener.pulse import ANSWER_WITHIN, Pulse
+from gateway_listener.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# A connection attempt that must wait longer than this for the budget is given up; discord.py would time it out.
+PATIENCE_MS = 20_000
+
+
+class Supervisor:
+    """Runs clients until `stop`; `run` raises GatewayRefused when a person must act.
+
+    `note_budget` is told the budget's text after each IDENTIFY; `now` gives milliseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_frame: Callable[[str], None],
+        budget: IdentifyBudget,
+        note_budget: Callable[[str], None],
+        now: Callable[[], int],
+        answer_within: float = ANSWER_WITHIN,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.pulse = Pulse()
+        self.waiting_for_budget = False
+        self._settings = settings
+        self._on_frame = on_frame
+        self._budget = budget
+        self._note_budget = note_budget
+        self._now = now
+        self._answer_within = answer_within
+        self._client: Client | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """One client after another; returns after `stop`."""
+        backoff = Backoff(clock=time.monotonic)
+        while not self._stopping.is_set():
+            await self._pause(self._budget_wait())
+            if self._stopping.is_set():
+                return
+            self._client = Client(self._settings, on_frame=self._on_frame, may_identify=self._may_identify)
+            watch = asyncio.create_task(self._watch(self._client))
+            try:
+                await live(self._client, self._settings.token)
+                cause = "closed"
+            except GatewayLost as lost:
+                cause = str(lost)
+            finally:
+                watch.cancel()
+            if self._stopping.is_set():
+                return
+            self.counts["restarts"] += 1
+            delay = backoff.delay()
+            log.warning("the gateway client ended and is started anew", extra={"cause": cause, "in": f"{delay:.1f} s"})
+            await self._pause(delay)
+
+    async def stop(self) -> None:
+        """Ends the client, and `run` with it."""
+        self._stopping.set()
+        if self._client is not None:
+            await self._client.close()
+
+    def felt(self, content: Content) -> None:
+        """A frame came."""
+        self.pulse.felt(content, time.monotonic())
+
+    def _budget_wait(self) -> float:
+        now = self._now()
+        wait = self._budget.wait_ms(now)
+        self.waiting_for_budget = self._budget.used_up(now)
+        if self.waiting_for_budget:
+            log.error(
+                "%d IDENTIFYs were sent within a day and Discord allows 1,000 before it resets the token: the next one"
+                " is sent in %d s. Something makes the listener start over and over: look further up in the log.",
+                self._budget.sent(),
+                wait // 1000,
+            )
+        return wait / 1000
+
+    async def _may_identify(self) -> None:
+        wait = self._budget.wait_ms(self._now())
+        if wait > PATIENCE_MS:
+            raise GatewayLost("no IDENTIFY is left for today")
+        await asyncio.sleep(wait / 1000)
+        self._budget.spend(self._now())
+        self.counts["identifies"] += 1
+        self._note_budget(self._budget.to_json())
+
+    async def _watch(self, client: Client) -> None:
+        """Reconnects when the pulse is lost; a second time without an answer begins a new client."""
+        while True:
+            await asyncio.sleep(min(1.0, self._answer_within / 4))
+            complaint = self.pulse.complaint(time.monotonic(), answer_within=self._answer_within)
+            if complaint is None:
+                continue
+            log.warning("the gateway connection is made anew", extra={"cause": complaint})
+            self.counts["reconnects"] += 1
+            if self.pulse.unanswered >= 2:
+                self.pulse.unanswered = 0
+                await client.close()
+                return
+            await client.reconnect()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except asyncio.TimeoutError:
+            return
+
+
+__all__ = ["GatewayRefused", "Supervisor"]

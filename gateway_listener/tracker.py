@@ -1,0 +1,396 @@
+"""The pure centre of the listener: frames, decisions and times in; records and notes out.
+
+    tracker = Tracker(new_id=..., tolerance_ms=...)
+    tracker.restore(memory, now)                    # once: what an earlier run, or the service, knows
+    tracker.see(frame, now)                         # each frame, in order
+    tracker.decide(decisions, erased, now)          # each batch of decisions, in order
+    tracker.take()                                  # the items for the recorder, in order
+    tracker.watermark_to_keep                       # kept together with them
+
+Times are milliseconds since 1970 UTC and never run backwards here: an earlier one counts as the latest given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from db_client.records import Guild, VoiceSession
+from gateway_listener import frames, heal
+from gateway_listener.consent import Decision
+from gateway_listener.flags import FlagHistory
+from gateway_listener.guilds import ALONE, GuildState
+from gateway_listener.ledger import Ledger
+from gateway_listener.names import Names, announcements
+from gateway_listener.notes import BASELINE, Memory
+from gateway_listener.outbox import Item, Note
+from gateway_listener.reconcile import Seat, last_known, reconcile
+from gateway_listener.sight import Sight
+from gateway_listener.stays import Stay, recorded_stay
+
+
+class Tracker:
+    """Who is in voice, what of it may be recorded, and since when the gateway is being seen.
+
+    `new_id` makes ids for stays: unique, without '-'. `tolerance_ms` is the longest unseen gap that a stay survives.
+    """
+
+    def __init__(self, *, new_id: Callable[[], str], tolerance_ms: int) -> None:
+        self.counts: Counter[str] = Counter()
+        self.sight = Sight()
+        self._new_id = new_id
+        self._tolerance = tolerance_ms
+        self._ledger = Ledger()
+        self._guilds: dict[int, GuildState] = {}
+        self._announced: dict[int, Names] = {}
+        self._bots: set[int] = set()
+        self._now = 0
+        self._unseen_noted: dict[int, int] = {}
+        self._handlers: dict[type, Callable[[Any, int], None]] = {
+            frames.VoiceState: self._voice_state,
+            frames.Ready: self._ready,
+            frames.Resumed: self._resumed,
+            frames.Hello: self._hello,
+            frames.RollCall: self._roll_call,
+            frames.GuildUnavailable: self._guild_unavailable,
+            frames.GuildGone: self._guild_gone,
+            frames.GuildChanged: self._guild_changed,
+            frames.ChannelChanged: self._channel_changed,
+            frames.ChannelDeleted: self._channel_deleted,
+        }
+
+    # --- what goes in ---
+
+    def see(self, frame: frames.Frame, now: int) -> None:
+        """Takes in one frame, which arrived at `now`."""
+        now = self._moment(now)
+        content = frame.content
+        handle = self._handlers.get(type(content))
+        if handle is not None:
+            if self.sight.repeats(frame):
+                self.counts["repeated"] += 1
+            else:
+                handle(content, now)
+                self._write(now)
+        self.sight.saw(now)
+        for guild_id in self.sight.overdue(now):
+            self._note_unseen(self._guild(guild_id))
+
+    def decide(self, decisions: Sequence[Decision], erased: Iterable[int], now: int, *, complete: bool = False) -> None:
+        """Takes in decisions; with `complete` they are the whole consent log. `erased`: whose erasure is new."""
+        now = self._moment(now)
+        self._ledger.decide(decisions, erased, complete=complete)
+        self._write(now)
+
+    def restore(self, memory: Memory, now: int) -> None:
+        """Takes up what was recorded before this run; from now on it is recorded what follows.
+
+        May come late, when frames have been seen already: those are then compared with `memory` afterwards.
+        """
+        now = self._moment(max(now, memory.watermark or 0))
+        if self.sight.watermark is None:
+            self.sight.watermark = memory.watermark
+        self._ledger.recall(memory.consents)
+        self._announced.update(memory.names)
+        self._unseen_noted.update(memory.unseen)
+        for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:
+            guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
+            if guild.seen_since is None and guild.unseen_since is None:
+                guild.unseen_since, guild.restored = memory.unseen.get(guild_id, memory.watermark), True
+        for session in sorted(memory.sessions, key=lambda session: session.started_at):
+            self._ledger.revision = max(self._ledger.revision, session.revision)
+            self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
+        self._ledger.items.append(Note(BASELINE, "1"))
+        self._ledger.start_recording()
+        self._write(now)
+
+    def compare(self, rows: Iterable[VoiceSession], mark: int, now: int) -> Counter[str]:
+        """Heals what differs between the open sessions of the service (`rows`) and these; how often, by kind.
+
+        `mark` is what `revision` was when the rows were asked for and nothing waited: later changes are not judged.
+        """
+        now = self._moment(now)
+        drift = heal.heal(self._ledger, self._guilds, rows, mark, now)
+        self._write(now)
+        return drift
+
+    # --- what comes out ---
+
+    def take(self) -> list[Item]:
+        """The items for the recorder since the last call, in order."""
+        return self._ledger.take()
+
+    @property
+    def watermark_to_keep(self) -> int | None:
+        """The moment up to which everything seen is in the items so far, for every guild without a note of its own."""
+        return self.sight.watermark_to_keep
+
+    @property
+    def watermark_to_share(self) -> int | None:
+        """The same for whoever has no notes: as early as the guild that has been unseen longest asks for."""
+        unseen = [g.unseen_since for g in self._guilds.values() if g.seats and g.unseen_since is not None]
+        return min([*unseen, self.watermark_to_keep or 0]) or None
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that was given out."""
+        return self._ledger.revision
+
+    @property
+    def recording(self) -> bool:
+        """True once it is known what was recorded before this run."""
+        return self._ledger.recording
+
+    def figures(self) -> dict[str, int]:
+        """How much is held in memory: guilds, people in voice, stays, open recorded sessions."""
+        return {
+            "guilds": len(self._guilds),
+            "unseen_guilds": sum(guild.seen_since is None for guild in self._guilds.values()),
+            "people_in_voice": sum(len(guild.seats) for guild in self._guilds.values()),
+            "stays_in_memory": self._ledger.remembered(),
+            "open_sessions": sum(1 for _ in self._ledger.open_recorded()),
+        }
+
+    # --- the connection ---
+
+    def _moment(self, now: int) -> int:
+        self._now = max(self._now, now)
+        return self._now
+
+    def _hello(self, hello: frames.Hello, now: int) -> None:
+        self.sight.connect()
+
+    def _resumed(self, resumed: frames.Resumed, now: int) -> None:
+        self.sight.resume()
+
+    def _ready(self, ready: frames.Ready, now: int) -> None:
+        """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
+        watermark = self.sight.watermark
+        for guild_id in (ready.guild_ids | self._announced.keys()) - self._guilds.keys():
+            self._guilds[guild_id] = GuildState(guild_id, unseen_since=watermark, restored=True)
+        for guild in list(self._guilds.values()):
+            guild.lose_sight(watermark)
+            if guild.guild_id not in ready.guild_ids:
+                self._leave(guild, now)
+        self.sight.begin_session(ready.session_id, self._guilds, now)
+
+    def _note_unseen(self, guild: GuildState) -> None:
+        if guild.seen_since is None and guild.unseen_since is not None:
+            self._unseen_noted[guild.guild_id] = guild.unseen_since
+            self._ledger.items.append(Note(f"unseen:{guild.guild_id}", str(guild.unseen_since)))
+
+    def _forget_unseen(self, guild_id: int) -> None:
+        self.sight.came(guild_id)
+        if self._unseen_noted.pop(guild_id, None) is not None:
+            self._ledger.items.append(Note(f"unseen:{guild_id}", None))
+
+    # --- guilds ---
+
+    def _guild(self, guild_id: int) -> GuildState:
+        guild = self._guilds.get(guild_id)
+        if guild is None:
+            guild = self._guilds[guild_id] = GuildState(guild_id)
+        return guild
+
+    def _last_seen(self, guild: GuildState, now: int) -> int | None:
+        """The last moment up to which nothing that happened in the guild can have been missed: now, if it is live."""
+        if guild.seen_since is None:
+            return guild.unseen_since
+        return self.sight.watermark if self.sight.replaying else now
+
+    def _roll_call(self, call: frames.RollCall, now: int) -> None:
+        guild = self._guild(call.guild_id)
+        self.counts["unreadable"] += call.unreadable
+        present: dict[int, frames.VoiceState] = {}
+        for state in call.voice_states:
+            if state.channel_id is not None and not self._is_bot(guild, state):
+                present[state.user_id] = state
+        guild.names = Names(call.name, call.afk_channel_id, {channel.channel_id: channel for channel in call.channels})
+        # A guild that is live loses nothing: its snapshot is compared with the last dispatch before it.
+        watermark = guild.unseen_since if guild.seen_since is None else self.sight.watermark
+        verdict = reconcile(
+            {user_id: Seat(stay.channel_id, stay.started_at) for user_id, stay in guild.seats.items()},
+            {user_id: state.channel_id for user_id, state in present.items() if state.channel_id is not None},
+            watermark,
+            now,
+            self._tolerance,
+        )
+        for user_id in verdict.end:
+            self._end(guild, guild.seats[user_id], "roll_call", watermark, now)
+        for user_id in verdict.begin:
+            self._begin(guild, present[user_id], "roll_call", watermark, now)
+        for user_id in verdict.go_on:
+            stay = guild.seats[user_id]
+            if stay.history.change(now, present[user_id].flags | stay.history.flags & ALONE):
+                self._ledger.changed(stay)
+        for channel_id in list(guild.people):
+            self._mark(guild.resettle(channel_id, now))
+        guild.come_in_sight(now)
+        self._forget_unseen(guild.guild_id)
+        self.counts["roll_calls"] += 1
+        if guild.guild_id in self._announced:
+            self._ledger.touched.add(guild.guild_id)
+
+    def _guild_unavailable(self, outage: frames.GuildUnavailable, now: int) -> None:
+        guild = self._guild(outage.guild_id)
+        guild.lose_sight(self._last_seen(guild, now))
+        self._note_unseen(guild)
+        self.sight.came(guild.guild_id)
+
+    def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
+        guild = self._guilds.get(gone.guild_id)
+        if guild is not None:
+            guild.lose_sight(self._last_seen(guild, now))
+            self._leave(guild, now)
+
+    def _leave(self, guild: GuildState, now: int) -> None:
+        """The bot is not in the guild any more; it was last seen at the guild's `unseen_since`."""
+        for stay in list(guild.seats.values()):
+            self._end(guild, stay, "guild_left", guild.unseen_since, now)
+        names = self._announced.pop(guild.guild_id, None)
+        if names is not None:
+            left_at = now if guild.unseen_since is None else guild.unseen_since
+            revision = self._ledger.next_revision(now)
+            self._ledger.items.append(Guild(guild.guild_id, names.name, names.afk_channel_id, revision, left_at))
+            self._ledger.items.append(Note(f"names:{guild.guild_id}", None))
+        self._forget_unseen(guild.guild_id)
+        del self._guilds[guild.guild_id]
+
+    def _guild_changed(self, change: frames.GuildChanged, now: int) -> None:
+        names = self._guild(change.guild_id).names
+        if names is not None:
+            names.name, names.afk_channel_id = change.name, change.afk_channel_id
+            self._renamed(change.guild_id)
+
+    def _channel_changed(self, change: frames.ChannelChanged, now: int) -> None:
+        names = self._guild(change.guild_id).names
+        if names is not None:
+            names.channels[change.channel.channel_id] = change.channel
+            self._renamed(change.guild_id)
+
+    def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
+        guild = self._guild(deleted.guild_id)
+        for stay in list(guild.people.get(deleted.channel_id, {}).values()):
+            self._end(guild, stay, "left", self._last_seen(guild, now), now)
+        if guild.names is not None:
+            guild.names.channels.pop(deleted.channel_id, None)
+            self._renamed(deleted.guild_id)
+
+    def _renamed(self, guild_id: int) -> None:
+        if guild_id in self._announced:
+            self._ledger.touched.add(guild_id)
+
+    # --- people ---
+
+    def _voice_state(self, state: frames.VoiceState, now: int) -> None:
+        guild = self._guild(state.guild_id)
+        if self._is_bot(guild, state):
+            return
+        stay = guild.seats.get(state.user_id)
+        if stay is not None and stay.channel_id == state.channel_id:
+            if stay.history.change(now, state.flags | stay.history.flags & ALONE):
+                self._ledger.changed(stay)
+            return
+        last_seen = self._last_seen(guild, now)
+        if stay is not None:
+            self._end(guild, stay, "left" if state.channel_id is None else "switched", last_seen, now)
+            self._mark(guild.settle(stay.channel_id, now))
+        if state.channel_id is not None:
+            self._begin(guild, state, "joined" if stay is None else "switched", last_seen, now)
+            self._mark(guild.settle(state.channel_id, now))
+
+    def _is_bot(self, guild: GuildState, state: frames.VoiceState) -> bool:
+        """Bots have no stays. One that was first seen without its `member` is dropped when it is found out."""
+        if state.is_bot is False:
+            self._bots.discard(state.user_id)
+            return False
+        if not state.is_bot:
+            return state.user_id in self._bots
+        self._bots.add(state.user_id)
+        stay = guild.seats.get(state.user_id)
+        if stay is not None:
+            guild.rise(stay)
+            self._ledger.drop(stay)
+            self._mark(guild.resettle(stay.channel_id, self._now))
+        return True
+
+    def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, last_seen: int | None, now: int) -> None:
+        """The person is found in a channel at `now`; they came after `last_seen`, if anybody knows that."""
+        assert state.channel_id is not None  # noqa: S101 (for the type checker)
+        known = last_seen is not None and (not guild.restored or self._ledger.knew(state.user_id))
+        names = guild.names
+        stay = Stay(
+            stay_id=self._new_id(),
+            guild_id=state.guild_id,
+            channel_id=state.channel_id,
+            user_id=state.user_id,
+            started_at=now,
+            started_by=by,
+            not_before=last_seen if known else None,
+            afk=names is not None and state.channel_id == names.afk_channel_id,
+            history=FlagHistory(now, state.flags | (ALONE if guild.is_empty(state.channel_id) else 0)),
+        )
+        guild.sit(stay)
+        self._ledger.enter(stay)
+        self.counts[by] += 1
+
+    def _end(self, guild: GuildState, stay: Stay, by: str, last_seen: int | None, now: int) -> None:
+        """The person is not there any more at `now`; they were at `last_seen`, or else when they came."""
+        since = stay.started_at if last_seen is None else last_seen
+        stay.end(last_known(Seat(stay.channel_id, stay.started_at), last_seen), by, since=since, until=now)
+        guild.rise(stay)
+        self._ledger.ended(stay, now)
+        self.counts[by] += 1
+
+    def _mark(self, stays: Iterable[Stay]) -> None:
+        for stay in stays:
+            self._ledger.changed(stay)
+
+    # --- what was recorded before ---
+
+    def _take_up(self, session: VoiceSession, watermark: int | None) -> None:
+        """An open session of before: the person may still be there, or a roll call has shown already that they left."""
+        guild = self._guilds[session.guild_id]
+        known = self._ledger.stays_of(session.user_id, session.guild_id)
+        if not known and guild.seen_since is None:
+            stay = recorded_stay(session)
+            guild.sit(stay)
+            self._ledger.enter(stay)
+            return
+        seat = Seat(session.channel_id, session.started_at)
+        looked_at = known[0].started_at if known else guild.seen_since or self._now
+        present = {session.user_id: known[0].channel_id} if known and known[0].started_by == "roll_call" else {}
+        if reconcile({session.user_id: seat}, present, watermark, looked_at, self._tolerance).go_on:
+            known[0].go_on_from(session)
+            return
+        stay = recorded_stay(session)
+        ended_at = last_known(seat, watermark)
+        since = session.started_at if watermark is None else watermark
+        stay.end(min(ended_at, looked_at), "roll_call", since=since, until=looked_at)
+        self._ledger.enter(stay)
+        self._ledger.ended(stay, self._now)
+
+    # --- writing ---
+
+    def _write(self, now: int) -> None:
+        ledger = self._ledger
+        ledger.write(now)
+        if ledger.touched and ledger.recording:
+            for guild_id in ledger.touched:
+                self._announce(guild_id, now)
+            ledger.touched.clear()
+
+    def _announce(self, guild_id: int, now: int) -> None:
+        """Brings the names of a guild in which something is recorded up to date in the service."""
+        guild = self._guilds.get(guild_id)
+        if guild is None or guild.names is None:
+            return
+        known = self._announced.get(guild_id)
+        if known == guild.names:
+            return
+        self._ledger.items.extend(
+            announcements(guild_id, known, guild.names, now=now, revision=lambda: self._ledger.next_revision(now))
+        )
+        self._announced[guild_id] = guild.names.copy()
+        self._ledger.items.append(Note(f"names:{guild_id}", guild.names.to_json()))
