@@ -11,11 +11,11 @@ import hmac
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 import apsw
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from sqlite_service.engine import Engine
@@ -23,6 +23,9 @@ from sqlite_service.request import BadRequest, Flags, Statement, parse_flags, pa
 from sqlite_service.response import Answer, NotJson, render
 from sqlite_service.settings import Settings
 from sqlite_service.writer import Closed, DiskFull, NotApplied
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 VERSION = "embedded-1"
 JSON = "application/json; charset=utf-8"
@@ -50,23 +53,27 @@ class Lifecycle:
         """The whole request of `environ` has arrived."""
 
 
+class SqliteService(Flask):
+    """A Flask application with one view for every path, called without the router, session and signals before it:
+    they took as long as a whole write (DESIGN.md, "What a request costs")."""
+
+    def __init__(self, front: _Front, settings: Settings) -> None:
+        super().__init__(__name__, static_folder=None)
+        self.config["MAX_CONTENT_LENGTH"] = settings.body_limit
+        self._front = front
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request, one response. https://flask.palletsprojects.com/en/stable/api/#flask.Flask.wsgi_app"""
+        asked = self.request_class(environ)
+        asked.max_content_length = self.config["MAX_CONTENT_LENGTH"]
+        response = self._front.answer(asked, asked.path)
+        response.headers["X-RQLITE-VERSION"] = VERSION
+        return response(environ, start_response)
+
+
 def create_app(engine: Engine, settings: Settings, lifecycle: Lifecycle) -> Flask:
     """The WSGI application over an open engine."""
-    app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
-    front = _Front(engine, settings, lifecycle)
-
-    @app.route("/", defaults={"path": ""}, methods=_ANY)
-    @app.route("/<path:path>", methods=_ANY)
-    def serve(path: str) -> Response:
-        response = front.answer(request, f"/{path}")
-        response.headers["X-RQLITE-VERSION"] = VERSION
-        return response
-
-    return app
-
-
-_ANY = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
+    return SqliteService(_Front(engine, settings, lifecycle), settings)
 
 
 class _Front:

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -67,6 +68,7 @@ class Flags:
 NO_FLAGS = Flags()
 
 
+@lru_cache(maxsize=256)
 def parse_flags(query: str) -> Flags:
     """The flags of a query string; raises BadRequest for a malformed duration and for what this service leaves out."""
     if not query:

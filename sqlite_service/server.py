@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import select
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Flask
@@ -23,6 +25,7 @@ from sqlite_service.settings import Settings
 
 log = logging.getLogger("sqlite_service")
 
+
 THREADS = 64
 _CONNECTIONS = 512
 _KEEPALIVE_SECONDS = 75
@@ -31,6 +34,7 @@ _ANSWER_SECONDS = 60.0
 _BACKUP_SECONDS = 3600.0
 _PRESSED_SECONDS = 1.0
 _FIRST_BYTE_SECONDS = 0.05
+_NEXT_REQUEST_MS = 5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -54,7 +58,7 @@ class Patience(Lifecycle):
 
     def body_read(self, environ: dict[str, Any]) -> None:
         """The request is here; what remains is to answer it."""
-        self._answer_within(environ["gunicorn.socket"], _ANSWER_SECONDS)
+        self._answer_within(environ["gunicorn.socket"].connection, _ANSWER_SECONDS)
 
     def headers_read(self, connection: socket.socket, path: str) -> None:
         """The headers are here; a request that the application answers without its body has nothing more to send."""
@@ -72,6 +76,10 @@ class Patience(Lifecycle):
             self._reading.pop(connection, None)
             self._answering.pop(connection, None)
 
+    def busy(self) -> int:
+        """How many requests are being read or answered now."""
+        return len(self._reading) + len(self._answering)
+
     def cut_overdue(self) -> None:
         """Ends the connections whose time is over; their threads find the socket closed."""
         now = time.monotonic()
@@ -87,6 +95,33 @@ class Patience(Lifecycle):
                 self.end(connection)
 
 
+class _HeadWithBody:
+    """A connection that sends a response's head, which gunicorn writes apart, in one packet with what follows.
+
+    It spares a system call here and the client a wake-up: a tenth of a small write's time.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._head = b""
+        self._begun = False
+
+    def sendall(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun, self._head = True, data
+            return
+        head, self._head = self._head, b""
+        self.connection.sendall(head + data if head else data)
+
+    def flush(self) -> None:
+        """Sends a head that nothing followed."""
+        if self._head:
+            self.sendall(b"")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with Patience, and with the same gentle end for every signal."""
 
@@ -99,16 +134,34 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """One request on a connection; a new connection that says nothing goes back to the poller at once."""
         if not (conn.initialized or conn.data_ready or conn.wait_for_data(_FIRST_BYTE_SECONDS)):
             return gthread._DEFER
-        self.patience.begin(conn.sock)
-        try:
-            return super().handle(conn)
-        finally:
-            self.patience.end(conn.sock)
+        while True:
+            self.patience.begin(conn.sock)
+            try:
+                kept = super().handle(conn)
+            finally:
+                self.patience.end(conn.sock)
+            if kept is not True or not self.alive or not self._more_soon(conn):
+                return kept
+
+    def _more_soon(self, conn: Any) -> bool:
+        """Whether the next request is here already or about to be: staying with a busy connection spares its way
+        through gunicorn's poller, which costs more than the request."""
+        if conn.parser.unreader.buf.getvalue():
+            return False
+        if self.patience.busy() * 2 > THREADS:
+            return False
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(_NEXT_REQUEST_MS))
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """The application's answer to a request whose headers have arrived."""
         self.patience.headers_read(conn.sock, req.path)
-        return super().handle_request(req, conn)
+        joined = _HeadWithBody(conn.sock)
+        try:
+            return super().handle_request(req, SimpleNamespace(sock=joined, client=conn.client, server=conn.server))
+        finally:
+            joined.flush()
 
     def murder_pending(self) -> None:
         """Called about once a second by gunicorn's loop."""
