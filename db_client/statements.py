@@ -10,7 +10,20 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import NamedTuple
 
-from db_client.records import Channel, ConsentDecision, Guild, Record, Retraction, VoiceSession, Watermark
+from db_client.records import (
+    Channel,
+    ChannelRecording,
+    ConsentDecision,
+    Guild,
+    GuildSetting,
+    Lease,
+    Record,
+    Removal,
+    Retraction,
+    TotalsRebuild,
+    VoiceSession,
+    Watermark,
+)
 
 FOREVER = 2**63 - 1
 
@@ -113,7 +126,8 @@ ERASE = (
     """
 DELETE FROM opt_in_users
  WHERE user_id = :user_id
-   AND NOT EXISTS (SELECT 1 FROM consent_log WHERE user_id = :user_id AND interaction_id > :interaction_id)
+   AND NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'in' AND interaction_id > :interaction_id)
 """,
 )
 
@@ -154,28 +168,40 @@ def _(decision: ConsentDecision) -> list[Statement]:
 
 # --- voice sessions --------------------------------------------------------------------------------------------------
 
-# The row is cut to the first consent interval that it meets (none: no row), and is written only where it overlaps no
-# other session of the person in the guild. A second listener's copy of a session therefore changes nothing.
+# The stay is first cut to what the channel allows: a stay that began before the channel's unrecorded time ends with its
+# beginning, one that began in it begins with its end. The row is then cut to the first consent interval that it meets
+# (none: no row), and is written only where it overlaps no other session of the person in the guild. A second listener's
+# copy of a session therefore changes nothing.
 STORE_SESSION = """
-WITH piece AS (
-  SELECT max(:started_at, i.from_at) AS started_at,
-         min(coalesce(:ended_at, 9223372036854775807), coalesce(i.to_at, 9223372036854775807)) AS until,
-         i.from_at > :started_at AS begun_by_consent,
-         coalesce(i.to_at, 9223372036854775807) < coalesce(:ended_at, 9223372036854775807) AS ended_by_consent
-    FROM consent_intervals AS i
-   WHERE i.user_id = :user_id
-     AND i.from_at <= coalesce(:ended_at, 9223372036854775807)
-     AND coalesce(i.to_at, 9223372036854775807) > :started_at
+WITH stay AS (
+  SELECT CASE WHEN u.from_at <= :started_at AND coalesce(u.to_at, 9223372036854775807) > :started_at
+              THEN coalesce(u.to_at, 9223372036854775807) ELSE :started_at END AS started_at,
+         CASE WHEN u.from_at > :started_at AND u.from_at < coalesce(:ended_at, 9223372036854775807)
+              THEN u.from_at ELSE coalesce(:ended_at, 9223372036854775807) END AS until
+    FROM (SELECT :channel_id AS channel_id) AS c
+    LEFT JOIN unrecorded_channels AS u
+      ON u.channel_id = c.channel_id AND coalesce(u.to_at, 9223372036854775807) > u.from_at
+),
+piece AS (
+  SELECT max(t.started_at, i.from_at) AS started_at,
+         min(t.until, coalesce(i.to_at, 9223372036854775807)) AS until,
+         i.from_at > t.started_at AS begun_by_consent,
+         coalesce(i.to_at, 9223372036854775807) < t.until AS ended_by_consent,
+         t.started_at > :started_at AS begun_by_channel,
+         t.until < coalesce(:ended_at, 9223372036854775807) AS ended_by_channel
+    FROM stay AS t JOIN consent_intervals AS i
+      ON i.from_at <= t.until AND coalesce(i.to_at, 9223372036854775807) > t.started_at
+   WHERE i.user_id = :user_id AND t.started_at <= t.until
    ORDER BY i.from_at LIMIT 1
 )
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
        started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
        revision)
 SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.until, 9223372036854775807),
-       CASE WHEN p.begun_by_consent THEN 'opted_in' ELSE :started_by END,
-       CASE WHEN p.ended_by_consent THEN 'opted_out' ELSE :ended_by END,
-       CASE WHEN p.begun_by_consent THEN 0 ELSE :started_within_ms END,
-       CASE WHEN p.ended_by_consent THEN 0 ELSE :ended_within_ms END,
+       CASE WHEN p.begun_by_consent THEN 'opted_in' WHEN p.begun_by_channel THEN 'recorded' ELSE :started_by END,
+       CASE WHEN p.ended_by_consent THEN 'opted_out' WHEN p.ended_by_channel THEN 'not_recorded' ELSE :ended_by END,
+       CASE WHEN p.begun_by_consent OR p.begun_by_channel THEN 0 ELSE :started_within_ms END,
+       CASE WHEN p.ended_by_consent OR p.ended_by_channel THEN 0 ELSE :ended_within_ms END,
        :afk,
        min(:muted_ms, p.until - p.started_at), min(:deafened_ms, p.until - p.started_at),
        min(:video_ms, p.until - p.started_at), min(:stream_ms, p.until - p.started_at),
@@ -294,6 +320,158 @@ def _(channel: Channel) -> list[Statement]:
 @statements_for.register
 def _(watermark: Watermark) -> list[Statement]:
     return [Statement(STORE_WATERMARK, {"shard_id": watermark.shard_id, "observed_at": watermark.observed_at})]
+
+
+# --- what managers decide ----------------------------------------------------------------------------------------------
+
+STORE_SETTING = """
+INSERT INTO guild_settings (guild_id, setting, value, version) VALUES (:guild_id, :setting, :value, :version)
+    ON CONFLICT (guild_id, setting) DO UPDATE SET value = excluded.value, version = excluded.version
+ WHERE excluded.version > guild_settings.version
+"""
+
+# `guilds.time_zone` follows the setting. A guild not yet seen on the gateway gets a row that its first record overwrites.
+STORE_TIME_ZONE = """
+INSERT INTO guilds (guild_id, name, time_zone, revision)
+SELECT guild_id, '', value, -1 FROM guild_settings WHERE guild_id = :guild_id AND setting = 'time_zone'
+    ON CONFLICT (guild_id) DO UPDATE SET time_zone = excluded.time_zone
+"""
+
+
+@statements_for.register
+def _(setting: GuildSetting) -> list[Statement]:
+    stored = Statement(
+        STORE_SETTING,
+        {
+            "guild_id": setting.guild_id,
+            "setting": setting.setting,
+            "value": setting.value,
+            "version": setting.interaction_id,
+        },
+    )
+    if setting.setting == "time_zone":
+        return [stored, Statement(STORE_TIME_ZONE, {"guild_id": setting.guild_id})]
+    return [stored]
+
+
+STORE_RECORDING = """
+INSERT INTO unrecorded_channels (channel_id, guild_id, from_at, to_at, version)
+VALUES (:channel_id, :guild_id, :at, CASE WHEN :recorded THEN :at END, :version)
+    ON CONFLICT (channel_id) DO UPDATE SET
+       from_at = CASE WHEN :recorded OR to_at IS NULL THEN from_at ELSE :at END,
+       to_at = CASE WHEN :recorded THEN coalesce(to_at, :at) END,
+       version = excluded.version
+ WHERE excluded.version > unrecorded_channels.version
+"""
+
+# Sessions that were stored before the decision arrived are cut, or go, as if it had come in time.
+CUT_UNRECORDED = """
+UPDATE voice_sessions
+   SET ended_at = :at, ended_by = 'not_recorded', ended_within_ms = 0,
+       muted_ms = min(muted_ms, :at - started_at), deafened_ms = min(deafened_ms, :at - started_at),
+       video_ms = min(video_ms, :at - started_at), stream_ms = min(stream_ms, :at - started_at),
+       alone_ms = min(alone_ms, :at - started_at)
+ WHERE channel_id = :channel_id AND started_at < :at AND coalesce(ended_at, 9223372036854775807) > :at
+   AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)
+"""
+DROP_UNRECORDED = """
+DELETE FROM voice_sessions
+ WHERE channel_id = :channel_id AND started_at >= :at
+   AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)
+"""
+
+
+@statements_for.register
+def _(recording: ChannelRecording) -> list[Statement]:
+    channel: dict[str, int | float | str | None] = {
+        "channel_id": recording.channel_id,
+        "at": recording.at,
+        "version": recording.interaction_id,
+    }
+    stored = Statement(
+        STORE_RECORDING, {**channel, "guild_id": recording.guild_id, "recorded": int(recording.recorded)}
+    )
+    if recording.recorded:
+        return [stored]
+    return [stored, Statement(CUT_UNRECORDED, channel), Statement(DROP_UNRECORDED, channel)]
+
+
+# --- removal and rebuilding ------------------------------------------------------------------------------------------
+
+STORE_LEASE = """
+INSERT INTO leases (name, holder, until_at) VALUES (:name, :holder, :until_at)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_at = excluded.until_at
+ WHERE leases.until_at <= :at OR (leases.holder = excluded.holder AND leases.until_at < excluded.until_at)
+"""
+
+
+@statements_for.register
+def _(lease: Lease) -> list[Statement]:
+    return [
+        Statement(
+            STORE_LEASE, {"name": lease.name, "holder": lease.holder, "at": lease.at, "until_at": lease.until_at}
+        )
+    ]
+
+
+LEFT_GUILD_DAYS = 30
+"""After so many days without the bot a guild's data goes."""
+
+_LEASED = "EXISTS (SELECT 1 FROM leases WHERE name = 'removal' AND holder = :holder AND until_at > :at)"
+_LEFT = """EXISTS (SELECT 1 FROM guilds AS g
+             WHERE g.guild_id = :guild_id AND g.left_at + :left_days * 86400000 <= :at)"""
+_EMPTY = "NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id)"
+
+# What is due is decided here, by what stands when the batch arrives: a batch that waited follows a newer setting.
+REMOVE_SESSIONS = f"""
+DELETE FROM voice_sessions
+ WHERE rowid IN (SELECT s.rowid FROM voice_sessions AS s
+                  WHERE s.guild_id = :guild_id AND s.ended_at IS NOT NULL
+                    AND s.ended_at <= :at - 86400000 * (SELECT CAST(value AS INTEGER) FROM guild_settings
+                                                         WHERE guild_id = :guild_id AND setting = 'retention_days')
+                  LIMIT :most)
+   AND {_LEASED}
+"""  # noqa: S608
+REMOVE_LEFT_SESSIONS = f"""
+DELETE FROM voice_sessions
+ WHERE rowid IN (SELECT rowid FROM voice_sessions WHERE guild_id = :guild_id LIMIT :most) AND {_LEFT} AND {_LEASED}
+"""  # noqa: S608
+REMOVE_LEFT_GUILD = tuple(
+    f"DELETE FROM {table} WHERE guild_id = :guild_id AND {_LEFT} AND {_EMPTY} AND {_LEASED}"  # noqa: S608
+    for table in ("channels", "guild_settings", "unrecorded_channels", "guilds")
+)
+
+
+@statements_for.register
+def _(removal: Removal) -> list[Statement]:
+    guild: dict[str, int | float | str | None] = {
+        "guild_id": removal.guild_id,
+        "at": removal.at,
+        "holder": removal.holder,
+    }
+    left = {**guild, "left_days": LEFT_GUILD_DAYS}
+    return [
+        Statement(REMOVE_SESSIONS, {**guild, "most": removal.most}),
+        Statement(REMOVE_LEFT_SESSIONS, {**left, "most": removal.most}),
+        *(Statement(sql, left) for sql in REMOVE_LEFT_GUILD),
+    ]
+
+
+MAKE_TOTALS = (
+    "DELETE FROM voice_totals WHERE guild_id = :guild_id",
+    """
+INSERT INTO voice_totals (guild_id, block, channel_id, user_id, sessions, counted_ms, afk_ms)
+SELECT guild_id, block, channel_id, user_id, sum(sessions), sum(counted_ms), sum(afk_ms)
+  FROM session_shares
+ WHERE guild_id = :guild_id
+ GROUP BY guild_id, block, channel_id, user_id
+""",
+)
+
+
+@statements_for.register
+def _(rebuild: TotalsRebuild) -> list[Statement]:
+    return [Statement(sql, {"guild_id": rebuild.guild_id}) for sql in MAKE_TOTALS]
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
