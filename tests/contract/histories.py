@@ -134,5 +134,3 @@ def consented(history: list[ConsentDecision]) -> list[tuple[int, int]]:
             if decision.decision == "erase":
                 intervals.clear()
     return intervals if begun is None else [*intervals, (begun, FOREVER)]
-
-

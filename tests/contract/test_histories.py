@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from hypothesis import given, settings
@@ -48,6 +49,6 @@ def test_stored_sessions_lie_within_consent(
     intervals = consented(history)
     for start, end in stored:
         assert any(begun <= start and end <= over for begun, over in intervals), (stored, intervals)
-    for (_, end), (start, _) in zip(stored, stored[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(stored):
         assert end <= start, stored
     assert sum(end == FOREVER for _, end in stored) <= 1
