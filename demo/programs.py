@@ -133,10 +133,11 @@ class Fleet:
         self.stop()
 
     def stop(self, *, within: float = 15.0) -> None:
-        """Asks all to stop, waits for all within that many seconds together, and kills what is left."""
+        """Stops one after the other, the last started first, so that each can still tell the earlier ones what it has.
+
+        What is still running after that many seconds in all is killed.
+        """
         deadline = time.monotonic() + within
-        for program in reversed(self.programs.values()):
-            program.ask_to_stop()
         for program in reversed(self.programs.values()):
             program.stop(within=max(0.0, deadline - time.monotonic()))
 

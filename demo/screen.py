@@ -96,6 +96,17 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - width_of(text))
 
 
+def flowing(items: Sequence[str], between: str, width: int) -> list[str]:
+    """The items on as few lines as hold them; an item wider than a line has one of its own."""
+    lines: list[str] = []
+    for item in items:
+        if lines and width_of(lines[-1] + between + item) <= width:
+            lines[-1] += between + item
+        else:
+            lines.append(item)
+    return lines
+
+
 def duration(milliseconds: int) -> str:
     """`0:07`, `12:34`, `3:00:00`."""
     seconds = max(0, milliseconds) // 1000
@@ -116,18 +127,18 @@ def spoken(reply: str) -> str:
 
 def render(view: View, *, now: int, width: int, height: int, colour: bool) -> list[str]:
     """The whole screen, at most `height` lines of at most `width` columns; the newest events fill what is left."""
-    lines = [
-        (_title(view), "bold"),
-        (_programs(view.programs), "red" if _down(view.programs) else "green"),
-        (_queue(view), "red" if view.dead else "yellow" if view.waiting else "dim"),
-        ("", ""),
-    ]
+    lines = [(_title(view), "bold")]
+    state = "red" if _down(view.programs) else "green"
+    lines += [(line, state) for line in flowing([_program(health) for health in view.programs], "   ", width)]
+    lines += [(_queue(view), "red" if view.dead else "yellow" if view.waiting else "dim"), ("", "")]
     guild = None
     for room in view.rooms:
         if room.guild != guild:
             guild = room.guild
             lines.append((plain(guild), "bold"))
-        lines.append((_room(room, now), ""))
+        people = flowing([_person(person, now) for person in room.people], ", ", width - 17)
+        heads = [_padded(clip(plain(room.channel), 14), 14), *[" " * 14] * len(people)]
+        lines += [(f"  {head} {line}", "") for head, line in zip(heads, people, strict=False)]
     if not view.rooms:
         lines.append(("Nobody is in voice.", "dim"))
     lines.append(("", ""))
@@ -147,8 +158,9 @@ def frame(lines: Sequence[str]) -> str:
 
 def summary(view: View, *, now: int) -> str:
     """One line for a log: who is where, the queue, the programs."""
-    where = "; ".join(f"{plain(room.channel)}: {_people(room, now)}" for room in view.rooms) or "nobody in voice"
-    return f"{time_of_day(now)}  {where} | {_queue(view)} | {_programs(view.programs)}"
+    rooms = [f"{plain(room.channel)}: {', '.join(_person(one, now) for one in room.people)}" for room in view.rooms]
+    programs = "   ".join(_program(health) for health in view.programs)
+    return f"{time_of_day(now)}  {'; '.join(rooms) or 'nobody in voice'} | {_queue(view)} | {programs}"
 
 
 def event_line(event: Event) -> str:
@@ -173,8 +185,8 @@ def _title(view: View) -> str:
     return f"BigBrotherBot · {view.title} · Ctrl-C ends it"
 
 
-def _programs(programs: Sequence[Health]) -> str:
-    return "   ".join(f"{health.name} {health.state} {health.address}".rstrip() for health in programs)
+def _program(health: Health) -> str:
+    return f"{health.name} {health.state} {health.address}".rstrip()
 
 
 def _down(programs: Sequence[Health]) -> bool:
@@ -187,15 +199,8 @@ def _queue(view: View) -> str:
     return f"queue: {waiting}{dead} · sessions since the start: {view.sessions}"
 
 
-def _room(room: Room, now: int) -> str:
-    return f"  {_padded(plain(room.channel), 14)} {_people(room, now)}"
-
-
-def _people(room: Room, now: int) -> str:
-    return ", ".join(
-        f"{plain(person.name)} {duration(now - person.since) if person.recorded else '(not recorded)'}"
-        for person in room.people
-    )
+def _person(person: Person, now: int) -> str:
+    return f"{plain(person.name)} {duration(now - person.since) if person.recorded else '(not recorded)'}"
 
 
 def _styled(text: str, style: str, colour: bool) -> str:

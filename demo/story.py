@@ -72,14 +72,25 @@ INHABITANTS = ("Ada", "Ben", "Cleo", UNRECORDED, "Emil", "Fatima")
 ROOMS = ("Desk", "Lounge", "Kitchen")
 
 
+OPENING: tuple[Step, ...] = (
+    Step(0.5, "opt_in", "Ada"),
+    Step(0.5, "opt_in", "Ben"),
+    Step(0.5, "join", "Ada", "Desk"),
+    Step(0.5, "join", UNRECORDED, "Desk"),
+    Step(0.8, "join", "Ben", "Lounge"),
+    Step(0.8, "opt_in", "Cleo"),
+    Step(0.5, "join", "Cleo", "Lounge"),
+)
+
+
 def next_step(where: Mapping[str, str | None], recorded: Mapping[str, bool], random: Random) -> Step:
     """What someone does next, given the channel each person is in (None: in none) and who is recorded now.
 
     Everybody but Dora opts in sooner or later, most stay so; nobody does what Discord would not let them do.
     """
-    pause = random.uniform(1.0, 3.0)
+    pause = random.uniform(0.8, 3.0)
     undecided = [who for who in where if not recorded[who] and who != UNRECORDED]
-    if undecided and random.random() < 0.35:
+    if undecided and random.random() < 0.2:
         return Step(pause, "opt_in", random.choice(undecided))
     who = random.choice(sorted(where))
     if recorded[who] and random.random() < 0.04:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from random import Random
 
 from db_client.errors import DbClientError
@@ -13,7 +13,7 @@ from demo import picture, reading
 from demo.scene import Scene
 from demo.screen import Event, Health, View, spoken
 from demo.stage import GUILD
-from demo.story import next_step
+from demo.story import OPENING, Step, next_step
 from demo.system import NAMES, System
 from demo.terminal import Log, Page
 
@@ -27,13 +27,14 @@ class Life:
     title: str
     farewell: str
     scene: Scene | None = None
+    opening: Iterator[Step] = field(default_factory=lambda: iter(OPENING))
     next_at: float = 0.0
 
     def go_on(self, dice: Random, tell: Callable[[str], None]) -> None:
         """Lets somebody do something, when it is time."""
         if self.scene is None or time.monotonic() < self.next_at:
             return
-        step = next_step(self.scene.where, self.scene.recorded, dice)
+        step = next(self.opening, None) or next_step(self.scene.where, self.scene.recorded, dice)
         self.next_at = time.monotonic() + step.pause
         reply = self.scene.perform(step)
         if reply:

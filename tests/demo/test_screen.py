@@ -76,6 +76,15 @@ def test_nothing_is_wider_or_higher_than_the_terminal(width: int, height: int) -
         assert max(width_of(line) for line in lines) <= width
 
 
+def test_narrow_terminals_wrap_what_matters() -> None:
+    """The programs and the people of a channel go on in the next line rather than out of sight."""
+    lines = render(view(), now=NOW, width=34, height=30, colour=False)
+    assert lines[1:3] == ["sqlite ready :8080", "web ready :8000"]
+    assert "  Desk           Ada 1:01," not in lines
+    assert "  Desk           Ada 1:01" in lines
+    assert "                 Dora (not record…" in lines
+
+
 def test_the_newest_events_are_shown() -> None:
     """What does not fit is what is oldest."""
     lines = render(view(), now=NOW, width=80, height=14, colour=False)

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from demo.story import INHABITANTS, PEOPLE, STORY, UNRECORDED, Step, next_step, sentence
+from demo.story import INHABITANTS, OPENING, PEOPLE, STORY, UNRECORDED, Step, next_step, sentence
 
 
 def impossible(steps: Sequence[Step]) -> list[str]:
@@ -34,6 +34,7 @@ def impossible(steps: Sequence[Step]) -> list[str]:
 def test_the_story_can_be_played() -> None:
     """Nobody leaves a channel they are not in, and every program that is killed is started again."""
     assert impossible(STORY) == []
+    assert impossible(OPENING) == []
     assert impossible([Step(0, "leave", "Ada"), Step(0, "service_killed")]) != []
 
 
