@@ -8,8 +8,13 @@ from __future__ import annotations
 import zlib
 from typing import Any, Protocol
 
+# discord.py asks for zstd-stream where it has zstd: from Python 3.14 on, or with the package `zstandard`.
 try:
-    import zstandard  # type: ignore[import-not-found]  # only where it is installed
+    from compression import zstd  # type: ignore[import-not-found]
+except ImportError:
+    zstd = None
+try:
+    import zstandard  # type: ignore[import-not-found]
 except ImportError:
     zstandard = None
 
@@ -47,11 +52,16 @@ class ZstdStream:
     """One zstd frame for the whole connection; each message ends with a flushed block."""
 
     def __init__(self) -> None:
-        self._context: Any = zstandard.ZstdCompressor(level=1).compressobj()
+        if zstd is not None:
+            self._context: Any = zstd.ZstdCompressor(level=1)
+            self._flush: int = zstd.ZstdCompressor.FLUSH_BLOCK
+        else:
+            self._context = zstandard.ZstdCompressor(level=1).compressobj()
+            self._flush = zstandard.COMPRESSOBJ_FLUSH_BLOCK
 
     def encode(self, text: str) -> bytes:
         """The next piece of the stream."""
-        piece: bytes = self._context.compress(text.encode()) + self._context.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        piece: bytes = self._context.compress(text.encode()) + self._context.flush(self._flush)
         return piece
 
 
@@ -61,6 +71,6 @@ def encoding_for(compress: str | None) -> Encoding | None:
         return Plain()
     if compress == "zlib-stream":
         return ZlibStream()
-    if compress == "zstd-stream" and zstandard is not None:
+    if compress == "zstd-stream" and (zstd or zstandard) is not None:
         return ZstdStream()
     return None

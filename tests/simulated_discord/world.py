@@ -35,6 +35,7 @@ class World:
         self.users: dict[int, User] = {}
         self.guilds: dict[int, Guild] = {}
         self.channels: dict[int, Channel] = {}
+        self._whereabouts: dict[int, dict[int, VoiceState]] = {}
         self._snowflakes = snowflakes
         self._random = random.Random(f"world {seed}")
         self._shards = shards
@@ -197,7 +198,7 @@ class World:
     def leave(self, user: int, guild: int | None = None) -> None:
         """Out of voice."""
         state = self.state(user, guild)
-        del self.guild(state.guild_id).voice[user]
+        del self.guild(state.guild_id).voice[user], self._whereabouts[user][state.guild_id]
         self._tell(VoiceChanged(replace(state, channel_id=None)))
 
     def set_state(self, user: int, guild: int | None = None, **flags: bool) -> None:
@@ -222,7 +223,7 @@ class World:
 
     def places(self, user: int) -> list[VoiceState]:
         """The user's voice states, one for each guild he is in voice in."""
-        return [guild.voice[user] for guild in self.guilds.values() if user in guild.voice]
+        return list(self._whereabouts.get(user, {}).values())
 
     def state(self, user: int, guild: int | None = None) -> VoiceState:
         """The user's only voice state, or the one in that guild; Impossible if there is none."""
@@ -238,6 +239,7 @@ class World:
 
     def _set(self, state: VoiceState) -> None:
         self.guilds[state.guild_id].voice[state.user_id] = state
+        self._whereabouts.setdefault(state.user_id, {})[state.guild_id] = state
         self._tell(VoiceChanged(state))
 
     def _joined(self, guild_id: int) -> Guild:
