@@ -16,6 +16,7 @@ from db_client.snowflake import created_at
 
 Decision: TypeAlias = Literal["in", "out", "erase"]
 Visibility: TypeAlias = Literal["only_me", "server"]
+Setting: TypeAlias = Literal["time_zone", "leaderboard", "retention_days"]
 
 
 class Flags(enum.IntFlag):
@@ -210,8 +211,120 @@ class Watermark(Record):
         return f"watermark:{self.shard_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class GuildSetting(Record):
+    """One setting of a guild as a manager decided it; None is the default. The newest interaction's value stands.
+
+    `time_zone`: an IANA name (default UTC). `leaderboard`: on or off (default on). `retention_days`: a whole number of
+    days after which sessions go (default: they stay).
+    """
+
+    kind: ClassVar[str] = "guild_setting"
+
+    interaction_id: int
+    guild_id: int
+    setting: Setting
+    value: str | None
+
+    @property
+    def key(self) -> str:
+        """The deciding interaction, for this setting."""
+        return f"guild_setting:{self.interaction_id}:{self.setting}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRecording(Record):
+    """A manager's decision whether a channel is recorded, from the interaction's moment on; the newest stands."""
+
+    kind: ClassVar[str] = "channel_recording"
+
+    interaction_id: int
+    guild_id: int
+    channel_id: int
+    recorded: bool
+
+    @property
+    def key(self) -> str:
+        """The deciding interaction, for this channel."""
+        return f"channel_recording:{self.interaction_id}:{self.channel_id}"
+
+    @property
+    def at(self) -> int:
+        """When it was decided, in milliseconds since 1970 UTC, by Discord's clock."""
+        return created_at(self.interaction_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Record):
+    """A process's wish to be the only one that does something, from `at` until `until_at` (ms since 1970 UTC).
+
+    Granted if nobody else holds it at `at`; the holder may extend it. Whether it was granted is read afterwards.
+    """
+
+    kind: ClassVar[str] = "lease"
+    replaces: ClassVar[bool] = True
+
+    name: str
+    holder: str
+    at: int
+    until_at: int
+
+    @property
+    def key(self) -> str:
+        """What is leased, and by whom."""
+        return f"lease:{self.name}:{self.holder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal(Record):
+    """One small batch of what a guild's data must lose by `at`: sessions past its retention, or all, long after the bot
+    left it. Removes nothing unless `holder` has the lease `removal` at that moment.
+    """
+
+    kind: ClassVar[str] = "removal"
+    replaces: ClassVar[bool] = True
+
+    guild_id: int
+    at: int
+    holder: str
+    most: int = 500
+
+    @property
+    def key(self) -> str:
+        """The guild: of several batches that wait, one is enough."""
+        return f"removal:{self.guild_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsRebuild(Record):
+    """The wish to make one guild's totals anew from its sessions."""
+
+    kind: ClassVar[str] = "totals_rebuild"
+    replaces: ClassVar[bool] = True
+
+    guild_id: int
+
+    @property
+    def key(self) -> str:
+        """The guild."""
+        return f"totals_rebuild:{self.guild_id}"
+
+
 KINDS: dict[str, type[Record]] = {
-    record.kind: record for record in (ConsentDecision, VoiceSession, Retraction, Guild, Channel, Watermark)
+    record.kind: record
+    for record in (
+        ConsentDecision,
+        VoiceSession,
+        Retraction,
+        Guild,
+        Channel,
+        Watermark,
+        GuildSetting,
+        ChannelRecording,
+        Lease,
+        Removal,
+        TotalsRebuild,
+    )
 }
 
 

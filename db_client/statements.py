@@ -24,6 +24,7 @@ from db_client.records import (
     VoiceSession,
     Watermark,
 )
+from db_client.report_windows import LENGTH_CLASS, LENGTH_CLASSES
 
 FOREVER = 2**63 - 1
 
@@ -168,7 +169,7 @@ def _(decision: ConsentDecision) -> list[Statement]:
 
 # --- voice sessions --------------------------------------------------------------------------------------------------
 
-# The stay is first cut to what the channel allows: a stay that began before the channel's unrecorded time ends with its
+# The stay is first cut to what the channel allows: one that began before the channel's unrecorded time ends with its
 # beginning, one that began in it begins with its end. The row is then cut to the first consent interval that it meets
 # (none: no row), and is written only where it overlaps no other session of the person in the guild. A second listener's
 # copy of a session therefore changes nothing.
@@ -322,7 +323,7 @@ def _(watermark: Watermark) -> list[Statement]:
     return [Statement(STORE_WATERMARK, {"shard_id": watermark.shard_id, "observed_at": watermark.observed_at})]
 
 
-# --- what managers decide ----------------------------------------------------------------------------------------------
+# --- what managers decide ---------------------------------------------------------------------------------------------
 
 STORE_SETTING = """
 INSERT INTO guild_settings (guild_id, setting, value, version) VALUES (:guild_id, :setting, :value, :version)
@@ -330,7 +331,7 @@ INSERT INTO guild_settings (guild_id, setting, value, version) VALUES (:guild_id
  WHERE excluded.version > guild_settings.version
 """
 
-# `guilds.time_zone` follows the setting. A guild not yet seen on the gateway gets a row that its first record overwrites.
+# `guilds.time_zone` follows the setting. A guild not yet seen on the gateway gets a row that its first record replaces.
 STORE_TIME_ZONE = """
 INSERT INTO guilds (guild_id, name, time_zone, revision)
 SELECT guild_id, '', value, -1 FROM guild_settings WHERE guild_id = :guild_id AND setting = 'time_zone'
@@ -365,20 +366,28 @@ VALUES (:channel_id, :guild_id, :at, CASE WHEN :recorded THEN :at END, :version)
 """
 
 # Sessions that were stored before the decision arrived are cut, or go, as if it had come in time.
-CUT_UNRECORDED = """
+_LATER_IN_CHANNEL = f"""
+WITH {LENGTH_CLASSES}
+SELECT s.rowid FROM length_classes AS k CROSS JOIN voice_sessions AS s
+ WHERE s.channel_id = :channel_id AND {LENGTH_CLASS} = k.class
+   AND s.started_at > :at - k.longest AND s.ended_at > :at AND s.ended_at IS NOT NULL
+ UNION ALL
+SELECT rowid FROM voice_sessions WHERE channel_id = :channel_id AND ended_at IS NULL
+"""  # noqa: S608
+CUT_UNRECORDED = f"""
 UPDATE voice_sessions
    SET ended_at = :at, ended_by = 'not_recorded', ended_within_ms = 0,
        muted_ms = min(muted_ms, :at - started_at), deafened_ms = min(deafened_ms, :at - started_at),
        video_ms = min(video_ms, :at - started_at), stream_ms = min(stream_ms, :at - started_at),
        alone_ms = min(alone_ms, :at - started_at)
- WHERE channel_id = :channel_id AND started_at < :at AND coalesce(ended_at, 9223372036854775807) > :at
+ WHERE rowid IN ({_LATER_IN_CHANNEL}) AND started_at < :at
    AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)
-"""
-DROP_UNRECORDED = """
+"""  # noqa: S608
+DROP_UNRECORDED = f"""
 DELETE FROM voice_sessions
- WHERE channel_id = :channel_id AND started_at >= :at
+ WHERE rowid IN ({_LATER_IN_CHANNEL}) AND started_at >= :at
    AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)
-"""
+"""  # noqa: S608
 
 
 @statements_for.register
@@ -408,9 +417,7 @@ INSERT INTO leases (name, holder, until_at) VALUES (:name, :holder, :until_at)
 @statements_for.register
 def _(lease: Lease) -> list[Statement]:
     return [
-        Statement(
-            STORE_LEASE, {"name": lease.name, "holder": lease.holder, "at": lease.at, "until_at": lease.until_at}
-        )
+        Statement(STORE_LEASE, {"name": lease.name, "holder": lease.holder, "at": lease.at, "until_at": lease.until_at})
     ]
 
 
@@ -420,21 +427,27 @@ LEFT_GUILD_DAYS = 30
 _LEASED = "EXISTS (SELECT 1 FROM leases WHERE name = 'removal' AND holder = :holder AND until_at > :at)"
 _LEFT = """EXISTS (SELECT 1 FROM guilds AS g
              WHERE g.guild_id = :guild_id AND g.left_at + :left_days * 86400000 <= :at)"""
-_EMPTY = "NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id)"
+_EMPTY = """NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NULL)"""
 
 # What is due is decided here, by what stands when the batch arrives: a batch that waited follows a newer setting.
 REMOVE_SESSIONS = f"""
 DELETE FROM voice_sessions
- WHERE rowid IN (SELECT s.rowid FROM voice_sessions AS s
-                  WHERE s.guild_id = :guild_id AND s.ended_at IS NOT NULL
-                    AND s.ended_at <= :at - 86400000 * (SELECT CAST(value AS INTEGER) FROM guild_settings
-                                                         WHERE guild_id = :guild_id AND setting = 'retention_days')
+ WHERE rowid IN (WITH {LENGTH_CLASSES},
+                      kept (from_at) AS (SELECT :at - 86400000 * CAST(value AS INTEGER) FROM guild_settings
+                                          WHERE guild_id = :guild_id AND setting = 'retention_days')
+                 SELECT s.rowid FROM kept CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s
+                  WHERE s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class
+                    AND s.started_at < kept.from_at AND s.ended_at <= kept.from_at AND s.ended_at IS NOT NULL
                   LIMIT :most)
    AND {_LEASED}
 """  # noqa: S608
 REMOVE_LEFT_SESSIONS = f"""
 DELETE FROM voice_sessions
- WHERE rowid IN (SELECT rowid FROM voice_sessions WHERE guild_id = :guild_id LIMIT :most) AND {_LEFT} AND {_LEASED}
+ WHERE rowid IN (SELECT rowid FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NOT NULL
+                  UNION ALL
+                 SELECT rowid FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NULL
+                  LIMIT :most) AND {_LEFT} AND {_LEASED}
 """  # noqa: S608
 REMOVE_LEFT_GUILD = tuple(
     f"DELETE FROM {table} WHERE guild_id = :guild_id AND {_LEFT} AND {_EMPTY} AND {_LEASED}"  # noqa: S608
@@ -516,3 +529,79 @@ def open_sessions(shard_id: int, shard_count: int) -> Statement:
 def watermark(shard_id: int) -> Statement:
     """The shard's watermark as the service knows it: observed_at."""
     return Statement("SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id", {"shard_id": shard_id})
+
+
+def guild_settings(guild_id: int) -> Statement:
+    """What the managers of a guild decided: setting, value (null: the default); no row for what nobody decided."""
+    return Statement("SELECT setting, value FROM guild_settings WHERE guild_id = :guild_id", {"guild_id": guild_id})
+
+
+def unrecorded_in_guild(guild_id: int) -> Statement:
+    """The channels of a guild that are not recorded now: channel_id, from_at, by channel_id."""
+    return Statement(
+        "SELECT channel_id, from_at FROM unrecorded_channels WHERE guild_id = :guild_id AND to_at IS NULL"
+        " ORDER BY channel_id",
+        {"guild_id": guild_id},
+    )
+
+
+def recording_after(version: int, shard_id: int, shard_count: int) -> Statement:
+    """What was decided about channels of one shard's guilds after `version`, oldest first.
+
+    guild_id, channel_id, from_at, to_at (null: not recorded since from_at; else recorded since to_at), version.
+    """
+    return Statement(
+        "SELECT guild_id, channel_id, from_at, to_at, version FROM unrecorded_channels"
+        " WHERE version > :version AND (guild_id >> 22) % :shard_count = :shard_id ORDER BY version",
+        {"version": version, "shard_id": shard_id, "shard_count": shard_count},
+    )
+
+
+def lease(name: str) -> Statement:
+    """Who holds the lease: holder, until_at; no row if nobody ever did."""
+    return Statement("SELECT holder, until_at FROM leases WHERE name = :name", {"name": name})
+
+
+_DUE = f"""
+WITH {LENGTH_CLASSES},
+kept (guild_id, from_at) AS (
+  SELECT guild_id, :at - 86400000 * CAST(value AS INTEGER) FROM guild_settings
+   WHERE setting = 'retention_days' AND value IS NOT NULL
+)
+SELECT guild_id FROM kept
+ WHERE EXISTS (SELECT 1 FROM length_classes AS k CROSS JOIN voice_sessions AS s
+                WHERE s.guild_id = kept.guild_id AND {LENGTH_CLASS} = k.class
+                  AND s.started_at < kept.from_at AND s.ended_at <= kept.from_at AND s.ended_at IS NOT NULL)
+ UNION
+SELECT guild_id FROM guilds WHERE left_at + :left_days * 86400000 <= :at
+ ORDER BY guild_id
+"""  # noqa: S608
+
+
+def removal_due(at: int) -> Statement:
+    """The guilds that have something to lose at that moment (ms since 1970 UTC): guild_id."""
+    return Statement(_DUE, {"at": at, "left_days": LEFT_GUILD_DAYS})
+
+
+def guilds_with_totals() -> Statement:
+    """Every guild that has ended sessions or totals: guild_id."""
+    return Statement(
+        """
+WITH RECURSIVE
+stored (guild_id) AS (
+  SELECT min(guild_id) FROM voice_sessions WHERE ended_at IS NOT NULL
+   UNION ALL
+  SELECT (SELECT min(s.guild_id) FROM voice_sessions AS s WHERE s.ended_at IS NOT NULL AND s.guild_id > stored.guild_id)
+    FROM stored WHERE stored.guild_id IS NOT NULL
+),
+summed (guild_id) AS (
+  SELECT min(guild_id) FROM voice_totals
+   UNION ALL
+  SELECT (SELECT min(t.guild_id) FROM voice_totals AS t WHERE t.guild_id > summed.guild_id)
+    FROM summed WHERE summed.guild_id IS NOT NULL
+)
+SELECT guild_id FROM stored WHERE guild_id IS NOT NULL UNION SELECT guild_id FROM summed WHERE guild_id IS NOT NULL
+ ORDER BY guild_id
+""",
+        {},
+    )

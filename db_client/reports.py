@@ -1,0 +1,214 @@
+"""What the rows of `report_statements` mean, as frozen values (pure). Durations and moments are milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from db_client.periods import HOUR_MS, WEEK_HOURS, Window
+from db_client.records import Flags
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """How much of some time was spent with the microphone muted, deafened, and alone in the channel."""
+
+    muted_ms: int = 0
+    deafened_ms: int = 0
+    alone_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChannel:
+    """A person's time in one channel; `name` is None if it is not known. AFK time is not counted."""
+
+    channel_id: int
+    name: str | None
+    sessions: int
+    counted_ms: int
+    afk_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTime:
+    """A person's time in a window; `channels` are the longest first, `bars` as long as what was asked for."""
+
+    sessions: int
+    counted_ms: int
+    afk_ms: int
+    states: States
+    channels: tuple[OwnChannel, ...]
+    bars: tuple[int, ...]
+    running_since: int | None
+    running_in: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One place on the board; `display_name` is None in the asker's own standing."""
+
+    place: int
+    user_id: int
+    display_name: str | None
+    counted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """A page of the board; `own` is None if the asker has no counted time, `people` how many the board has."""
+
+    own: Standing | None
+    page: tuple[Standing, ...]
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """Someone with whom a person shared channels; `favourite_*` is the channel of the longest time together."""
+
+    user_id: int
+    display_name: str
+    together_ms: int
+    times: int
+    since: int
+    last: int
+    favourite_id: int
+    favourite_name: str | None
+    favourite_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelUse:
+    """How a channel, or (with channel_id None) the whole server, was used."""
+
+    channel_id: int | None
+    name: str | None
+    deleted: bool
+    sessions: int
+    people: int
+    counted_ms: int
+    afk_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTime:
+    """The whole server and its busiest channels; `channels` is how many there are with any use."""
+
+    server: ChannelUse
+    busiest: tuple[ChannelUse, ...]
+    channels: int
+
+
+def voice_time(
+    channels: Sequence[Row], bars: Sequence[Row], running: Sequence[Row], window: Window, bar_count: int
+) -> VoiceTime:
+    """From the rows of `own_channels`, `own_bars` and `own_running`, all asked for the same window."""
+    heights = {int(row["bar"]): int(row["counted_ms"]) for row in bars}
+    open_now = [row for row in running if row["started_at"] < window.to_at]
+    states = [States(row["muted_ms"], row["deafened_ms"], row["alone_ms"]) for row in channels]
+    states += [running_states(row, window) for row in open_now if not row["afk"]]
+    return VoiceTime(
+        sessions=sum(row["sessions"] for row in channels),
+        counted_ms=sum(row["counted_ms"] for row in channels),
+        afk_ms=sum(row["afk_ms"] for row in channels),
+        states=States(
+            sum(state.muted_ms for state in states),
+            sum(state.deafened_ms for state in states),
+            sum(state.alone_ms for state in states),
+        ),
+        channels=tuple(
+            OwnChannel(row["channel_id"], row["name"], row["sessions"], row["counted_ms"], row["afk_ms"])
+            for row in channels
+        ),
+        bars=tuple(heights.get(bar, 0) for bar in range(bar_count)),
+        running_since=open_now[0]["started_at"] if open_now else None,
+        running_in=open_now[0]["channel_id"] if open_now else None,
+    )
+
+
+def running_states(row: Row, window: Window) -> States:
+    """The states of a running session in the window: up to flags_at by their sums, in proportion to how much of that
+    time lies in the window; since then, all of the time in the window for each flag that holds.
+    """
+    started: int = row["started_at"]
+    known_to = max(started, int(row["flags_at"]))
+    known = known_to - started
+    known_inside = max(0, min(known_to, window.to_at) - max(started, window.from_at))
+    since = max(0, window.to_at - max(known_to, window.from_at))
+
+    def of(total: int, flag: Flags) -> int:
+        return total * known_inside // max(1, known) + (since if flags & flag else 0)
+
+    flags = int(row["flags"])
+    return States(
+        of(row["muted_ms"], Flags.MUTED), of(row["deafened_ms"], Flags.DEAFENED), of(row["alone_ms"], Flags.ALONE)
+    )
+
+
+def leaderboard(rows: Sequence[Row]) -> Leaderboard:
+    """From the rows of `report_statements.leaderboard`; a page behind the end is empty."""
+    standings = [
+        (bool(row["own"]), Standing(row["place"], row["user_id"], row["display_name"], row["counted_ms"]))
+        for row in rows
+    ]
+    return Leaderboard(
+        own=next((standing for own, standing in standings if own), None),
+        page=tuple(standing for own, standing in standings if not own),
+        people=rows[0]["people"] if rows else 0,
+    )
+
+
+def companions(rows: Sequence[Row]) -> tuple[Companion, ...]:
+    """From the rows of `report_statements.together`, longest first."""
+    return tuple(
+        Companion(
+            row["user_id"],
+            row["display_name"],
+            row["together_ms"],
+            row["times"],
+            row["since"],
+            row["last"],
+            row["favourite_id"],
+            row["favourite_name"],
+            row["favourite_ms"],
+        )
+        for row in rows
+    )
+
+
+def channel_time(rows: Sequence[Row]) -> ChannelTime:
+    """From the rows of `report_statements.channel_time`."""
+    server, *busiest = (
+        ChannelUse(
+            row["channel_id"],
+            row["name"],
+            row["deleted_at"] is not None,
+            row["sessions"] or 0,
+            row["people"],
+            row["counted_ms"] or 0,
+            row["afk_ms"] or 0,
+        )
+        for row in rows
+    )
+    return ChannelTime(server, tuple(busiest), rows[0]["channels"])
+
+
+def heat_map(rows: Sequence[Row]) -> tuple[int, ...]:
+    """For each hour of the local week (0: Monday from 00:00) how long people were present, added up over all weeks.
+
+    From the rows of `report_statements.week_edges`. What lies in an hour up to a moment is a full hour for each whole
+    week before it, and for the moment's own week nothing, a part or a full hour, as the moment lies before, in or after
+    that hour. Presence is this at the ends of the sessions less this at their beginnings.
+    """
+    hours = [HOUR_MS * sum(row["weeks"] for row in rows)] * WEEK_HOURS
+    for row in rows:
+        hours[row["begin_hour"]] -= row["begin_rest_ms"]
+        hours[row["end_hour"]] += row["end_rest_ms"]
+        for hour in range(row["begin_hour"]):
+            hours[hour] -= row["times"] * HOUR_MS
+        for hour in range(row["end_hour"]):
+            hours[hour] += row["times"] * HOUR_MS
+    return tuple(hours)

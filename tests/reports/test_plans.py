@@ -1,0 +1,45 @@
+"""No report's cost depends on what other servers have stored: every table is reached by an index."""
+
+import re
+
+import pytest
+
+from db_client import report_statements as say
+from db_client.periods import Window
+from db_client.report_windows import BLOCK_MS
+from tests.reports.service_file import ServiceFile
+
+WINDOW = Window(180 * BLOCK_MS - 5, 183 * BLOCK_MS + 5)
+STATEMENTS = {
+    "own_channels": say.own_channels(1, 2, WINDOW),
+    "own_bars": say.own_bars(1, 2, [WINDOW]),
+    "own_running": say.own_running(1, 2),
+    "own_sessions": say.own_sessions(1, 2, WINDOW, limit=10),
+    "visible_member": say.visible_member(2),
+    "leaderboard": say.leaderboard(1, 2, WINDOW, limit=10),
+    "leaderboard of a channel": say.leaderboard(1, 2, WINDOW, limit=10, channel_id=3),
+    "together": say.together(1, 2, WINDOW, limit=10),
+    "together with one": say.together(1, 2, WINDOW, limit=10, member_id=3),
+    "channel_time": say.channel_time(1, WINDOW, limit=10),
+    "week_edges": say.week_edges(1, [(WINDOW, 0)]),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_table_is_reached_by_an_index(name):
+    """No scan of a table, no index built for one query, and whole-guild reports read nothing but covering indexes."""
+    statement = STATEMENTS[name]
+    file = ServiceFile()
+    plan = [row["detail"] for row in file.rows(statement._replace(sql="EXPLAIN QUERY PLAN " + statement.sql))]
+    tables = "opt_in_users|voice_sessions|voice_totals|channels|blocks|s|p|t|u|c|me|b"
+    scans = [step for step in plan if re.match(rf"SCAN ({tables})( USING|$)", step)]
+    made_up = [step for step in plan if re.match(r"SEARCH [suc] USING AUTOMATIC", step)]
+    # These short names are also given to results inside a statement, which may be scanned.
+    inner = {"leaderboard": {"SCAN t", "SCAN b"}, "leaderboard of a channel": {"SCAN t", "SCAN b"}}
+    inner |= {key: {"SCAN p"} for key in ("together", "together with one")} | {"channel_time": {"SCAN b"}}
+    inner |= {"week_edges": {"SCAN p"}}
+    assert not set(scans) - inner.get(name, set())
+    assert not made_up
+    assert not [step for step in plan if "ended_sessions_of_" in step and "COVERING" not in step]
+    if name not in ("own_running", "visible_member"):
+        assert any(step.startswith("SEARCH s USING") for step in plan)
