@@ -1,0 +1,243 @@
+"""The listener's pure centre with a disk and a service in memory: the real statements on a real SQLite, no sockets.
+
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.state(ADA, DESK)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    assert world.rows() == [...]
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from db_client import statements
+from db_client.records import ConsentDecision, Record
+from db_client.snowflake import earliest
+from gateway_listener import frames
+from gateway_listener.consent import Decision
+from gateway_listener.frames import Content, Frame
+from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
+from gateway_listener.outbox import Forget
+from gateway_listener.reading import session_of
+from gateway_listener.recorder import coalesced, notes_with
+from gateway_listener.tracker import Tracker
+
+SCHEMA = Path(statements.__file__).parent / "schema"
+NOON = 1_800_000_000_000
+GUILD, DESK, SOFA, AFK = 1 << 30, 101, 102, 103
+ADA, BOB, CAT, BOT = 11, 12, 13, 99
+
+
+class Service:
+    """The tables of the service, written and read by the statements of `db_client` only."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.row_factory = sqlite3.Row
+        for script in sorted(SCHEMA.glob("*.sql")):
+            self.connection.executescript(script.read_text())
+
+    def write(self, record: Record) -> None:
+        for statement in statements.statements_for(record):
+            self.connection.execute(statement.sql, statement.parameters)
+
+    def read(self, statement: statements.Statement) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.connection.execute(statement.sql, statement.parameters)]
+
+    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.connection.execute(sql, parameters)]
+
+
+class Harness:
+    """One listener, its disk, the service, and the time, all in memory; what is public moves one of them."""
+
+    def __init__(self, *, tolerance_ms: int = 120_000, service: Service | None = None, prefix: str = "stay") -> None:
+        self.now = NOON
+        self.service = service or Service()
+        self.tolerance_ms = tolerance_ms
+        self.notes: dict[str, str] = {}
+        self.queue: list[Record] = []
+        self.delivering = True
+        self.forgotten: list[int] = []
+        self._ids = (f"{prefix}{number}" for number in itertools.count(1))
+        self._interactions = itertools.count()
+        self._sequence = itertools.count(1)
+        self._sessions = itertools.count(1)
+        self.tracker = self._new_tracker()
+        self.tracker.restore(Memory(complete=True), self.now)
+        self._settle()
+
+    def _new_tracker(self) -> Tracker:
+        return Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+
+    def pass_ms(self, milliseconds: int) -> int:
+        self.now += milliseconds
+        return self.now
+
+    # --- the gateway ---
+
+    def see(self, content: Content, sequence: int | None = None) -> None:
+        self.tracker.see(Frame(content, next(self._sequence) if sequence is None else sequence), self.now)
+        self._settle()
+
+    def ack(self) -> None:
+        self.tracker.see(Frame(frames.Ack()), self.now)
+        self._settle()
+
+    def hello(self) -> None:
+        self.tracker.see(Frame(frames.Hello(41_250)), self.now)
+
+    def resumed(self) -> None:
+        self.see(frames.Resumed())
+
+    def ready(self, *guilds: int) -> None:
+        self._sequence = itertools.count(1)
+        self.see(frames.Ready(f"session {next(self._sessions)}", frozenset(guilds)))
+
+    def connect(self, present: Mapping[int, Mapping[int, int]]) -> None:
+        """HELLO, READY, and the roll call of each guild: person to channel."""
+        self.hello()
+        self.ready(*present)
+        for guild, people in present.items():
+            self.roll_call(guild, people)
+
+    def roll_call(self, guild: int, people: Mapping[int, int], *, bots: Iterable[int] = (BOT,), **flags: int) -> None:
+        self.see(
+            frames.RollCall(
+                guild_id=guild,
+                name="Study room",
+                afk_channel_id=AFK,
+                channels=tuple(frames.ChannelInfo(i, n, 2, None) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
+                voice_states=tuple(
+                    frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
+                    for user, channel in people.items()
+                ),
+                unreadable=0,
+            )
+        )
+
+    def state(
+        self, user: int, channel: int | None, *, flags: int = 0, guild: int = GUILD, is_bot: bool | None = False
+    ) -> None:
+        self.see(frames.VoiceState(guild, user, channel, flags, is_bot))
+
+    # --- decisions ---
+
+    def decision(self, user: int, decision: str, at: int | None = None) -> ConsentDecision:
+        interaction = earliest(self.now if at is None else at) + next(self._interactions)
+        return ConsentDecision(interaction, user, decision, f"u{user}", f"U{user}")  # type: ignore[arg-type]
+
+    def decide(self, user: int, decision: str, at: int | None = None) -> None:
+        """A decision that reaches the service, and the listener, at once."""
+        self.service.write(self.decision(user, decision, at))
+        self.follow()
+
+    def opt_in(self, user: int, at: int | None = None) -> None:
+        self.decide(user, "in", at)
+
+    def opt_out(self, user: int, at: int | None = None) -> None:
+        self.decide(user, "out", at)
+
+    def erase(self, user: int, at: int | None = None) -> None:
+        self.decide(user, "erase", at)
+
+    def follow(self, *, complete: bool = False) -> None:
+        """The listener reads the consent log, as `Listener._read_consent` does."""
+        known = int(self.notes.get(CONSENT_SEQ, "0"))
+        rows = self.service.read(statements.consent_after(0 if complete else known, 100_000))
+        decisions = [Decision.from_row(row) for row in rows]
+        erased = {row["user_id"] for row in rows if row["decision"] == "erase" and row["seq"] > known}
+        self.tracker.decide(decisions, erased, self.now, complete=complete)
+        self._settle()
+        if rows:
+            self.notes[CONSENT_SEQ] = str(max(known, rows[-1]["seq"]))
+
+    # --- the disk and the service ---
+
+    def _settle(self) -> None:
+        """What the recorder does with the items, and the delivery with the queue."""
+        items = self.tracker.take()
+        while items:
+            length = next((place for place, item in enumerate(items) if isinstance(item, Forget)), len(items))
+            self._keep(items[:length])
+            for item in items[length : length + 1]:
+                self.forgotten.append(item.user_id)
+                self.queue = [record for record in self.queue if record.person != item.user_id]
+            items = items[length + 1 :]
+        if self.tracker.watermark_to_keep is not None:
+            self.notes[WATERMARK] = str(self.tracker.watermark_to_keep)
+        self.deliver()
+
+    def _keep(self, items: list[Any]) -> None:
+        self.queue.extend(coalesced(item for item in items if isinstance(item, Record)))
+        for key, value in notes_with(items).items():
+            if value is None:
+                self.notes.pop(key, None)
+            else:
+                self.notes[key] = value
+
+    def deliver(self) -> None:
+        if self.delivering:
+            for record in self.queue:
+                self.service.write(record)
+            self.queue.clear()
+
+    def restart(self, *, service_up: bool = True) -> None:
+        """kill -9 and a new process on the same disk."""
+        self.tracker = self._new_tracker()
+        self.tracker.restore(remembered(self.notes), self.now)
+        self._settle()
+        if service_up:
+            self.follow(complete=True)
+
+    def new_disk(self) -> None:
+        """kill -9 and a new process on another machine: it knows what the service knows, when that can be read."""
+        self.notes, self.queue = {}, []
+        self.tracker = self._new_tracker()
+
+    def read_baseline(self) -> None:
+        sessions = self.service.read(statements.open_sessions(0, 1))
+        seen = self.service.read(statements.watermark(0))
+        memory = Memory(
+            complete=True,
+            sessions=[session_of(row) for row in sessions],
+            watermark=seen[0]["observed_at"] if seen else None,
+        )
+        self.tracker.restore(memory, self.now)
+        self._settle()
+        self.follow(complete=True)
+
+    def compare(self) -> dict[str, int]:
+        rows = [session_of(row) for row in self.service.read(statements.open_sessions(0, 1))]
+        drift = self.tracker.compare(rows, self.tracker.revision, self.now)
+        self._settle()
+        return dict(drift)
+
+    # --- looking ---
+
+    def rows(self, user: int | None = None) -> list[dict[str, Any]]:
+        where = "" if user is None else "WHERE user_id = :user"
+        return self.service.rows(
+            f"SELECT * FROM voice_sessions {where} ORDER BY user_id, started_at, session_id",
+            **({} if user is None else {"user": user}),
+        )
+
+    def times(self, user: int) -> list[tuple[int, int, int | None, str, str | None]]:
+        """(channel, start, end, started_by, ended_by) of the person's rows, times counted from NOON."""
+        return [
+            (
+                row["channel_id"],
+                row["started_at"] - NOON,
+                None if row["ended_at"] is None else row["ended_at"] - NOON,
+                row["started_by"],
+                row["ended_by"],
+            )
+            for row in self.rows(user)
+        ]

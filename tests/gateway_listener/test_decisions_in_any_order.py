@@ -1,0 +1,44 @@
+"""Whatever the order in which decisions and sessions reach the service and the listener, the rows end up the same."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway_listener.sessions import sessions_of
+from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, Harness
+
+kinds = st.sampled_from(["in", "in", "out", "out", "erase"])
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[tuple[int, str]]:
+    """(moment, decision) a person made, in the order in which they arrive."""
+    moments = sorted(draw(st.sets(st.integers(0, 60), min_size=1, max_size=6)))
+    return draw(st.permutations([(moment * 10, draw(kinds)) for moment in moments]))
+
+
+@given(arrivals(), st.booleans(), st.integers(0, 6))
+def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], ends: bool, late: int) -> None:
+    """One stay from 105 to 405 or open; some decisions arrive during it, the rest after its end."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    in_time, delayed = made[: len(made) - late], made[max(0, len(made) - late) :]
+    world.now = NOON + 105
+    world.state(ADA, DESK)
+    world.now = NOON + 300
+    for moment, decision in in_time:
+        world.decide(ADA, decision, NOON + moment)
+    world.now = NOON + 405
+    if ends:
+        world.state(ADA, None)
+    world.now = NOON + 700
+    for moment, decision in delayed:
+        world.decide(ADA, decision, NOON + moment)
+    (stay,) = world.tracker._ledger.stays_of(ADA, GUILD)
+    expected = sessions_of(stay, world.tracker._ledger.consents.of(ADA))
+    found = [(row["session_id"], row["started_at"], row["ended_at"], row["alone_ms"]) for row in world.rows(ADA)]
+    assert found == [(s.session_id, s.started_at, s.ended_at, s.alone_ms) for s in expected]
+    assert {row["user_id"] for row in world.service.rows("SELECT * FROM consent_log")} <= {ADA}
+    open_notes = [key for key in world.notes if key.startswith("open:")]
+    assert open_notes == [f"open:{s.session_id}" for s in expected if s.ended_at is None]

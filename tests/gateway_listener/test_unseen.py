@@ -1,0 +1,349 @@
+"""Time that was not seen is not counted, and each end says how sure it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway_listener import frames
+from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
+
+OTHER = GUILD * 3
+
+
+def within(world: Harness, user: int) -> list[tuple[int, int | None]]:
+    return [(row["started_within_ms"], row["ended_within_ms"]) for row in world.rows(user)]
+
+
+@pytest.fixture
+def world() -> Harness:
+    """Ada and Bob at the desk for a second, both in."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.opt_in(BOB)
+    world.state(ADA, DESK)
+    world.state(BOB, DESK)
+    world.pass_ms(1000)
+    world.ack()
+    return world
+
+
+# --- RESUME ---
+
+
+def test_replayed_ends_are_placed_where_sight_was_lost(world: Harness) -> None:
+    """A leave that is replayed happened somewhere in the gap: it counts up to the watermark."""
+    world.pass_ms(30_000)
+    world.hello()
+    world.state(ADA, None)
+    world.resumed()
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "left")]
+    assert within(world, ADA) == [(0, 30_000)]
+
+
+def test_replayed_starts_are_placed_where_they_arrive(world: Harness) -> None:
+    """A join that is replayed counts from its arrival."""
+    world.opt_in(CAT)
+    world.pass_ms(30_000)
+    world.hello()
+    world.state(CAT, SOFA)
+    world.resumed()
+    assert world.times(CAT) == [(SOFA, 31_000, None, "joined", None)]
+    assert within(world, CAT) == [(30_000, None)]
+
+
+def test_a_stay_wholly_inside_the_gap_has_no_length(world: Harness) -> None:
+    """It is stored, so that the person sees it, and adds nothing."""
+    world.opt_in(CAT)
+    world.pass_ms(30_000)
+    world.hello()
+    world.state(CAT, SOFA)
+    world.pass_ms(5)
+    world.state(CAT, None)
+    world.resumed()
+    assert world.times(CAT) == [(SOFA, 31_000, 31_000, "joined", "left")]
+    assert within(world, CAT) == [(30_000, 30_000)]
+
+
+def test_a_person_without_events_stays_on_through_a_resume(world: Harness) -> None:
+    """However long the gap was: Discord replays everything that happened."""
+    world.pass_ms(900_000)
+    world.hello()
+    world.resumed()
+    world.pass_ms(1000)
+    world.state(BOB, None)
+    assert world.times(BOB) == [(DESK, 0, 902_000, "joined", "left")]
+
+
+def test_after_resumed_events_are_live_again(world: Harness) -> None:
+    """To the millisecond."""
+    world.pass_ms(500)
+    world.hello()
+    world.resumed()
+    world.pass_ms(500)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, 0, 2000, "joined", "left")]
+    assert within(world, ADA) == [(0, 0)]
+
+
+def test_repeated_and_old_frames_change_nothing(world: Harness) -> None:
+    """A sequence number counts once in a gateway session; a new session counts anew."""
+    state = frames.VoiceState(GUILD, ADA, SOFA, 0, False)
+    world.see(state, 900)
+    world.pass_ms(100)
+    world.see(frames.VoiceState(GUILD, ADA, None, 0, False), 901)
+    world.see(state, 900)
+    world.see(frames.VoiceState(GUILD, ADA, DESK, 0, False), 12)
+    assert world.times(ADA)[-1] == (SOFA, 1000, 1100, "switched", "left")
+    assert world.tracker.counts["repeated"] == 2
+    world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    world.state(ADA, None)
+    assert world.times(ADA)[-1][2] is not None
+
+
+# --- roll calls ---
+
+
+def test_a_short_gap_in_the_same_channel_goes_on(world: Harness) -> None:
+    """Found where they were left, at most the tolerance later."""
+    world.pass_ms(120_000)
+    world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, 0, 122_000, "joined", "left")]
+
+
+def test_a_long_gap_in_the_same_channel_is_two_sessions(world: Harness) -> None:
+    """A millisecond more than the tolerance and the time between is not counted."""
+    world.pass_ms(120_001)
+    world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    assert world.times(ADA) == [
+        (DESK, 0, 1000, "joined", "roll_call"),
+        (DESK, 121_001, None, "roll_call", None),
+    ]
+    assert within(world, ADA) == [(0, 120_001), (120_001, None)]
+
+
+def test_gone_and_elsewhere_at_the_roll_call(world: Harness) -> None:
+    """Gone ends; elsewhere ends and starts."""
+    world.pass_ms(10_000)
+    world.connect({GUILD: {BOB: SOFA}})
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "roll_call")]
+    assert world.times(BOB) == [(DESK, 0, 1000, "joined", "roll_call"), (SOFA, 11_000, None, "roll_call", None)]
+
+
+def test_an_outage_freezes_the_guilds_own_watermark(world: Harness) -> None:
+    """The shard goes on being seen; the guild was last seen when it went."""
+    world.see(frames.GuildUnavailable(GUILD))
+    for _ in range(10):
+        world.pass_ms(40_000)
+        world.ack()
+    world.roll_call(GUILD, {ADA: DESK})
+    assert world.times(ADA) == [
+        (DESK, 0, 1000, "joined", "roll_call"),
+        (DESK, 401_000, None, "roll_call", None),
+    ]
+    assert within(world, BOB) == [(0, 400_000)]
+
+
+def test_no_ghosts_after_an_outage(world: Harness) -> None:
+    """Who left in the outage is gone, and a later join is a join."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(1000)
+    world.roll_call(GUILD, {})
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    assert world.times(ADA)[-1] == (SOFA, 3000, None, "joined", None)
+
+
+def test_removed_from_the_guild(world: Harness) -> None:
+    """Sessions end, live, and the guild's record says since when."""
+    world.pass_ms(500)
+    world.see(frames.GuildGone(GUILD))
+    assert world.times(ADA) == [(DESK, 0, 1500, "joined", "guild_left")]
+    assert within(world, ADA) == [(0, 0)]
+    (guild,) = world.service.rows("SELECT * FROM guilds")
+    assert guild["left_at"] == NOON + 1500
+
+
+def test_removed_from_the_guild_while_away(world: Harness) -> None:
+    """A guild that READY does not name any more was left somewhere in the gap."""
+    world.pass_ms(7000)
+    world.connect({OTHER: {}})
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "guild_left")]
+    assert within(world, ADA) == [(0, 7000)]
+
+
+def test_added_to_a_guild(world: Harness) -> None:
+    """Nobody can say since when people have been there; the consent bounds it."""
+    world.pass_ms(500)
+    world.roll_call(OTHER, {ADA: 7})
+    row = world.rows(ADA)[-1]
+    assert (row["started_at"], row["started_within_ms"], row["started_by"]) == (NOON + 1500, 1500, "roll_call")
+
+
+def test_a_repeated_roll_call_of_a_live_guild_changes_nothing(world: Harness) -> None:
+    """It says what is known."""
+    world.pass_ms(10)
+    world.roll_call(GUILD, {ADA: DESK, BOB: DESK})
+    assert world.times(ADA) == [(DESK, 0, None, "joined", None)]
+
+
+# --- a new process ---
+
+
+def test_kill_and_restart_while_people_move(world: Harness) -> None:
+    """Nobody absent is open, nobody is doubled, and who stayed goes on."""
+    world.opt_in(CAT)
+    world.pass_ms(20_000)
+    world.restart()
+    world.connect({GUILD: {BOB: DESK, CAT: SOFA}})
+    world.pass_ms(1000)
+    world.state(BOB, None)
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "roll_call")]
+    assert world.times(BOB) == [(DESK, 0, 22_000, "joined", "left")]
+    assert world.times(CAT) == [(SOFA, 21_000, None, "roll_call", None)]
+    assert within(world, CAT) == [(20_000, None)]
+
+
+def test_the_disk_alone_is_enough_for_a_restart(world: Harness) -> None:
+    """With the service down the notes say who is in and which sessions are open; the rows are right once it is back."""
+    world.delivering = False
+    world.pass_ms(500)
+    world.state(BOB, SOFA)
+    world.pass_ms(20_000)
+    world.restart(service_up=False)
+    world.connect({GUILD: {BOB: SOFA, CAT: DESK}})
+    world.pass_ms(1000)
+    world.state(BOB, None)
+    world.delivering = True
+    world.deliver()
+    assert world.times(ADA) == [(DESK, 0, 1500, "joined", "roll_call")]
+    assert world.times(BOB) == [(DESK, 0, 1500, "joined", "switched"), (SOFA, 1500, 22_500, "switched", "left")]
+    assert world.times(CAT) == []
+
+
+def test_durations_go_on_after_a_restart(world: Harness) -> None:
+    """What had been counted is kept, and counted on."""
+    world.state(ADA, DESK, flags=1)
+    world.pass_ms(1000)
+    world.restart()
+    world.pass_ms(1000)
+    world.connect({GUILD: {ADA: DESK}})
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    (row,) = world.rows(ADA)
+    assert (row["muted_ms"], row["alone_ms"]) == (2000, 1000)
+
+
+def test_a_decision_while_nobody_listened(world: Harness) -> None:
+    """Out while the listener was down ends the session then; in starts at the roll call, no earlier than the decision."""
+    world.pass_ms(1000)
+    world.service.write(world.decision(ADA, "out"))
+    world.service.write(world.decision(CAT, "in"))
+    world.pass_ms(3000)
+    world.restart()
+    world.connect({GUILD: {ADA: DESK, BOB: DESK, CAT: DESK}})
+    assert world.times(ADA) == [(DESK, 0, 2000, "joined", "opted_out")]
+    assert world.times(CAT) == [(DESK, 5000, None, "roll_call", None)]
+    assert within(world, CAT) == [(3000, None)]
+
+
+def test_an_unseen_guild_is_remembered_over_a_restart(world: Harness) -> None:
+    """Its own watermark is on the disk."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(300_000)
+    world.ack()
+    world.restart()
+    world.hello()
+    world.ready(GUILD)
+    world.pass_ms(1000)
+    world.roll_call(GUILD, {ADA: DESK})
+    assert world.times(ADA)[0] == (DESK, 0, 1000, "joined", "roll_call")
+    assert within(world, ADA) == [(0, 301_000), (301_000, None)]
+
+
+def test_killed_between_ready_and_the_roll_call(world: Harness) -> None:
+    """The watermark on the disk waits for the roll calls: a guild that was not seen is not taken for seen."""
+    world.pass_ms(200_000)
+    world.hello()
+    world.ready(GUILD)
+    world.pass_ms(5000)
+    world.ack()
+    world.restart()
+    world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    assert world.times(ADA)[0] == (DESK, 0, 1000, "joined", "roll_call")
+
+
+def test_a_guild_whose_roll_call_does_not_come(world: Harness) -> None:
+    """After a while it is taken to be in an outage, and the others' watermark moves on without it."""
+    world.roll_call(OTHER, {})
+    world.pass_ms(1000)
+    world.connect({OTHER: {}})  # GUILD is gone in this READY
+    world.hello()
+    world.ready(GUILD, OTHER)
+    world.roll_call(OTHER, {})
+    world.pass_ms(20_000)
+    world.ack()
+    assert int(world.notes["watermark"]) == NOON + 22_000
+    assert int(world.notes[f"unseen:{GUILD}"]) == NOON + 2000
+    world.roll_call(GUILD, {})
+    assert f"unseen:{GUILD}" not in world.notes
+
+
+def test_the_machines_clock_was_set_back_while_nobody_listened(world: Harness) -> None:
+    """Nothing ends before it began, and nothing overlaps."""
+    world.pass_ms(-600_000)
+    world.restart()
+    world.connect({GUILD: {ADA: SOFA}})
+    world.pass_ms(700_000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [
+        (DESK, 0, 1000, "joined", "roll_call"),
+        (SOFA, 1000, 101_000, "roll_call", "left"),
+    ]
+
+
+# --- a new disk ---
+
+
+def test_a_lost_disk_is_made_good_by_the_service(world: Harness) -> None:
+    """The service's open sessions and watermark are the baseline."""
+    from db_client.records import Watermark
+
+    assert world.tracker.watermark_to_share is not None
+    world.service.write(Watermark(0, world.tracker.watermark_to_share))
+    world.pass_ms(20_000)
+    world.new_disk()
+    world.read_baseline()
+    world.connect({GUILD: {BOB: DESK}})
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "roll_call")]
+    assert world.times(BOB) == [(DESK, 0, None, "joined", None)]
+
+
+@pytest.mark.parametrize("gap", [20_000, 200_000])
+def test_the_service_can_be_read_late(world: Harness, gap: int) -> None:
+    """Until then it is tracked in memory; then the same comes out as if it had been read at the start."""
+    from db_client.records import Watermark
+
+    world.service.write(Watermark(0, NOON + 1000))
+    world.opt_in(CAT)
+    world.pass_ms(gap)
+    world.new_disk()
+    world.connect({GUILD: {BOB: DESK, CAT: SOFA}})
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.pass_ms(1000)
+    world.state(BOB, None)
+    assert len(world.rows()) == 2
+    world.pass_ms(1000)
+    world.read_baseline()
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "roll_call"), (SOFA, gap + 2000, None, "joined", None)]
+    assert world.times(CAT) == [(SOFA, gap + 1000, None, "roll_call", None)]
+    if gap <= 120_000:
+        assert world.times(BOB) == [(DESK, 0, gap + 3000, "joined", "left")]
+    else:
+        assert world.times(BOB) == [
+            (DESK, 0, 1000, "joined", "roll_call"),
+            (DESK, gap + 1000, gap + 3000, "roll_call", "left"),
+        ]
