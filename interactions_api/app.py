@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from db_client.errors import NotKept
 from db_client.store import Store
@@ -63,7 +63,7 @@ def create_app(
     metrics = Metrics(store, clock)
     told = Seldom(REFUSALS, time.monotonic)
     app = Flask("interactions_api", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT + 1  # a chunked body is cut there without a word
     app.extensions["store"] = store
 
     @app.post("/interactions")
@@ -75,6 +75,8 @@ def create_app(
         try:
             signature = Signature.from_headers(headers.get("X-Signature-Ed25519"), headers.get("X-Signature-Timestamp"))
             body = request.get_data(cache=False)
+            if len(body) > BODY_LIMIT:
+                raise RequestEntityTooLarge
             signature.verify(body, settings.public_keys)
             signature.check_age(clock(), settings.max_age_s)
         except Unauthorized as refusal:

@@ -103,7 +103,7 @@ def _reasons(response: requests.Response, commands: Sequence[Definition]) -> lis
     hint = {
         401: f"Discord does not accept DISCORD_BOT_TOKEN. {TOKEN_HINT}",
         403: "Discord forbids it: the application is not in that guild with the scope applications.commands,"
-        " or DISCORD_BOT_TOKEN is another application's.",
+        " or DISCORD_APPLICATION_ID and DISCORD_BOT_TOKEN are of two applications.",
         404: f"Discord knows no such application or guild: check DISCORD_APPLICATION_ID. {APPLICATION_ID_HINT}",
     }.get(response.status_code)
     first = hint or f"Discord answered {response.status_code}; nothing was changed."
