@@ -256,3 +256,67 @@ def week_edges(guild_id: int, pieces: Sequence[tuple[Window, int]]) -> Statement
     """
     shifted = json.dumps([[window.from_at, window.to_at, offset + _TO_MONDAY] for window, offset in pieces])
     return Statement(_HEAT_MAP, {"guild_id": guild_id, "pieces": shifted})
+
+
+# --- everything about one person -------------------------------------------------------------------------------------
+
+
+def person_profile(user_id: int) -> Statement:
+    """The person's row of opt_in_users, all columns; no row if there is none."""
+    return Statement("SELECT * FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id})
+
+
+def person_decisions(user_id: int) -> Statement:
+    """The person's decisions, oldest first: interaction_id, decision, at."""
+    return Statement(
+        "SELECT interaction_id, decision, at FROM consent_log WHERE user_id = :user_id ORDER BY interaction_id",
+        {"user_id": user_id},
+    )
+
+
+def person_sessions(user_id: int, *, after: tuple[int, int, str] = (0, 0, ""), limit: int = 2000) -> Statement:
+    """The person's sessions in all servers behind `after`, all columns, by (guild_id, started_at, session_id)."""
+    guild_id, started_at, session_id = after
+    return Statement(
+        "SELECT * FROM voice_sessions WHERE user_id = :user_id"
+        " AND (guild_id, started_at, session_id) > (:guild_id, :started_at, :session_id)"
+        " ORDER BY guild_id, started_at, session_id LIMIT :limit",
+        {
+            "user_id": user_id,
+            "guild_id": guild_id,
+            "started_at": started_at,
+            "session_id": session_id,
+            "limit": limit,
+        },
+    )
+
+
+_OWN_PLACES = "SELECT DISTINCT guild_id, channel_id FROM voice_sessions WHERE user_id = :user_id"
+
+
+def person_totals(user_id: int) -> Statement:
+    """The person's rows of voice_totals, all columns (they follow from the sessions)."""
+    return Statement(
+        f"SELECT t.* FROM ({_OWN_PLACES}) AS p CROSS JOIN blocks AS b CROSS JOIN voice_totals AS t"
+        " WHERE t.guild_id = p.guild_id AND t.block = b.block AND t.channel_id = p.channel_id AND t.user_id = :user_id"
+        " ORDER BY t.guild_id, t.block, t.channel_id",
+        {"user_id": user_id},
+    )
+
+
+def person_guilds(user_id: int) -> Statement:
+    """The servers of the person's sessions, as far as their names are known: guild_id, name."""
+    return Statement(
+        f"SELECT g.guild_id, g.name FROM guilds AS g WHERE g.guild_id IN (SELECT guild_id FROM ({_OWN_PLACES}))"
+        " ORDER BY g.guild_id",
+        {"user_id": user_id},
+    )
+
+
+def person_channels(user_id: int) -> Statement:
+    """The channels of the person's sessions, as far as their names are known: channel_id, guild_id, name, kind."""
+    return Statement(
+        "SELECT c.channel_id, c.guild_id, c.name, c.kind FROM channels AS c"
+        f" WHERE c.channel_id IN (SELECT channel_id FROM ({_OWN_PLACES})) ORDER BY c.channel_id",
+        {"user_id": user_id},
+    )
