@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -32,6 +33,9 @@ HEALED_ONCE = Retry(
 ATTEMPTS = 2
 CONNECT_SECONDS = 1.0
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
+
+# urllib3 warns of each connection that it heals; what matters is logged where it is decided, in delivery.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class Answer(NamedTuple):

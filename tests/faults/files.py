@@ -1,0 +1,189 @@
+"""Faults 4, 11 and 12: full disks, damaged files, and files opened by many at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from db_client.errors import QueueFull
+from db_client.queue_file import NewEntry, QueueFile
+from tests.faults.campaign import Figure, Skipped, campaign
+
+MIB = 1024 * 1024
+
+
+def numbered(number: int, size: int = 300) -> NewEntry:
+    return NewEntry(f"key:{number}", number, "test", f"{number}:" + "b" * size, number, False)
+
+
+def numbers(queue: QueueFile, most: int = 1_000_000) -> list[int]:
+    return [int(one.body.split(b":")[0]) for one in queue.waiting(most)]
+
+
+def small_disk(folder: Path, megabytes: int) -> Path:
+    disk = folder / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise Skipped("a small disk takes the right to mount a tmpfs (root)")
+    return disk
+
+
+@campaign(
+    4,
+    "disk full while queueing",
+    references="0 % drained (all); the collector is stuck; Vector exits",
+    goal="a named error, 0 acknowledged lost, 100 % drained while full, puts again without a restart",
+    small=1,
+    full=10,
+)
+def full_disk(folder: Path, count: int, chance: random.Random) -> Figure:
+    disk = small_disk(folder, 8)
+    drained = 0
+    try:
+        queue = QueueFile(disk / "queue.db", 256 * MIB)
+        number = 0
+        for _ in range(count):
+            acknowledged = numbers(queue)
+            foreign = disk / "another program's"
+            try:
+                while True:
+                    size = chance.randrange(100, 2000)
+                    queue.put([numbered(number + n, size) for n in range(20)], {})
+                    acknowledged += range(number, number + 20)
+                    number += 20
+            except QueueFull:
+                number += 20
+            with foreign.open("wb", buffering=0) as filler:
+                try:
+                    while filler.write(b"x" * 4096):
+                        pass
+                except OSError:
+                    pass
+            assert numbers(queue) == acknowledged
+            if chance.random() < 0.5:  # the program may be started again on the full disk
+                queue.close()
+                queue = QueueFile(disk / "queue.db", 256 * MIB)
+            while waiting := queue.waiting(500):
+                queue.settle(waiting, [], 0, {("delivered", "test"): len(waiting)})
+                drained += len(waiting)
+            foreign.unlink()
+            queue.put([numbered(number)], {})
+            number += 1
+        queue.close()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+    return Figure(f"{count} rounds: QueueFull by name, {drained} of {drained} drained while full, puts again at once")
+
+
+@campaign(
+    11,
+    "queue file corrupt, truncated, header trashed",
+    references="the collector: .backup, starts empty; Vector: by hand",
+    goal="set aside, readable rows salvaged, start within 1 s, counted",
+    small=10,
+    full=500,
+)
+def damage(folder: Path, count: int, chance: random.Random) -> Figure:
+    rows = 2000
+    original = folder / "original.db"
+    queue = QueueFile(original, 64 * MIB)
+    for first in range(0, rows, 100):
+        queue.put([numbered(number) for number in range(first, first + 100)], {})
+    with queue._locked() as connection:
+        connection.wal_checkpoint(mode=3)
+    queue.close()
+    content = original.read_bytes()
+    kept = 0
+    hurt = 0
+    slowest = 0.0
+    for turn in range(count):
+        path = folder / f"{turn}" / "queue.db"
+        path.parent.mkdir()
+        path.write_bytes(_damaged(content, turn, chance))
+        began = time.monotonic()
+        again = QueueFile(path, 64 * MIB)
+        again.put([numbered(rows + 1)], {})
+        slowest = max(slowest, time.monotonic() - began)
+        found = numbers(again)
+        assert found == sorted(set(found)), "salvaged rows are in order, once"
+        assert set(found) <= {*range(rows), rows + 1}, "no row is made up"
+        asides = list(path.parent.glob("queue.db.damaged-*"))
+        counted = again.tallies()[3].get(("set_aside", "damaged"), 0)
+        assert counted == (1 if asides else 0)
+        hurt += bool(asides)
+        kept += len(found) - 1
+        again.close()
+    share = 100 * kept / (rows * count)
+    return Figure(
+        f"{count} damages, {hurt} set aside: {share:.1f} % of rows salvaged, slowest start {slowest:.2f} s",
+        slowest <= 1,
+    )
+
+
+def _damaged(content: bytes, turn: int, chance: random.Random) -> bytes:
+    made = bytearray(content)
+    match turn % 5:
+        case 0:
+            made[:100] = os.urandom(100)
+        case 1:
+            made[:4096] = os.urandom(4096)
+        case 2:
+            del made[chance.randrange(len(made) // 2, len(made)) :]
+        case 3:
+            page = chance.randrange(1, len(made) // 4096)
+            made[page * 4096 : (page + 1) * 4096] = os.urandom(4096)
+        case _:
+            for _ in range(20):
+                made[chance.randrange(len(made))] = chance.randrange(256)
+    return bytes(made)
+
+
+OPEN_AND_PUT = """
+import sys
+from pathlib import Path
+from db_client.queue_file import QueueFile
+from tests.faults.files import numbered
+sys.stdin.readline()
+for turn, line in enumerate(sys.stdin):
+    QueueFile(Path(line.strip()), 1 << 26).put([numbered(int(sys.argv[1]))], {})
+    print("ok", flush=True)
+"""
+
+
+@campaign(
+    12,
+    "six processes open a new file at once",
+    references="0 failures in 150 (libraries), 2 in 150 (naive)",
+    goal="0 in 600",
+    small=10,
+    full=100,
+)
+def opened_at_once(folder: Path, count: int, chance: random.Random) -> Figure:
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN_AND_PUT, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for number in range(6)
+    ]
+    try:
+        for turn in range(-1, count):
+            path = folder / f"{turn}.db"
+            for opener in openers:
+                assert opener.stdin is not None
+                opener.stdin.write("begin\n" if turn < 0 else f"{path}\n")
+                opener.stdin.flush()
+            if turn >= 0:
+                answers = [opener.stdout.readline() for opener in openers if opener.stdout is not None]
+                assert answers == ["ok\n"] * 6, answers
+                assert sorted(numbers(QueueFile(path, MIB))) == list(range(6))
+    finally:
+        for opener in openers:
+            opener.communicate()
+    return Figure(f"0 failures in {6 * count}")
