@@ -57,15 +57,13 @@ class SqliteService(Flask):
     """A Flask application with one view for every path, called without the router, session and signals before it:
     they took as long as a whole write (DESIGN.md, "What a request costs")."""
 
-    def __init__(self, front: _Front, settings: Settings) -> None:
+    def __init__(self, front: _Front) -> None:
         super().__init__(__name__, static_folder=None)
-        self.config["MAX_CONTENT_LENGTH"] = settings.body_limit
         self._front = front
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request, one response. https://flask.palletsprojects.com/en/stable/api/#flask.Flask.wsgi_app"""
         asked = self.request_class(environ)
-        asked.max_content_length = self.config["MAX_CONTENT_LENGTH"]
         response = self._front.answer(asked, asked.path)
         response.headers["X-RQLITE-VERSION"] = VERSION
         return response(environ, start_response)
@@ -73,7 +71,7 @@ class SqliteService(Flask):
 
 def create_app(engine: Engine, settings: Settings, lifecycle: Lifecycle) -> Flask:
     """The WSGI application over an open engine."""
-    return SqliteService(_Front(engine, settings, lifecycle), settings)
+    return SqliteService(_Front(engine, settings, lifecycle))
 
 
 class _Front:
@@ -157,11 +155,23 @@ class _Front:
         return Response(render(timed, flags), 200, content_type=JSON)
 
     def _statements(self, asked: Request, *, raw_text: bool) -> list[Statement]:
-        body = asked.get_data(cache=False)
-        self._lifecycle.body_read(asked.environ)
+        body = self._body(asked)
         if raw_text and asked.headers.get("Content-Type", "").startswith("text/plain"):
             return [Statement(body.decode("utf-8", "replace"))]
         return parse_statements(body)
+
+    def _body(self, asked: Request) -> bytes:
+        """The whole body, which gunicorn ends at its length or last chunk."""
+        limit, length = self._settings.body_limit, asked.content_length
+        if length is not None and length > limit:
+            raise RequestEntityTooLarge
+        body: bytes = asked.environ["wsgi.input"].read(limit + 1)
+        if len(body) > limit:
+            raise RequestEntityTooLarge
+        if length is not None and len(body) < length:
+            raise ClientDisconnected
+        self._lifecycle.body_read(asked.environ)
+        return body
 
     def _backup(self, asked: Request, flags: Flags) -> Response:
         form = asked.args.get("fmt", "binary")

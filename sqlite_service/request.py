@@ -126,6 +126,8 @@ def _decoded(body: bytes) -> Any:
         raise BadRequest(INVALID_REQUEST)
     try:
         items, _ = _DECODER.raw_decode(text)
+    except BadRequest:
+        raise
     except (ValueError, RecursionError):
         raise BadRequest(INVALID_JSON) from None
     return _without_surrogates(items) if "\\u" in text else items

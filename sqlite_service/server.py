@@ -17,6 +17,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.util import close_graceful
 from gunicorn.workers import gthread
 
 from sqlite_service.app import Lifecycle, create_app
@@ -35,13 +36,15 @@ _BACKUP_SECONDS = 3600.0
 _PRESSED_SECONDS = 1.0
 _FIRST_BYTE_SECONDS = 0.05
 _NEXT_REQUEST_MS = 5
+_DRAIN_BYTES = 64 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 
 
 class Patience(Lifecycle):
     """Knows each connection that a thread is busy with, and until when; shuts down those that are overdue.
 
-    A client has `read_seconds` to send its request whole, one second while half of the threads are reading.
+    A client has `read_seconds` to send its request whole, one second while half of the threads are reading
+    or the service is stopping.
     """
 
     def __init__(self, read_seconds: float, threads: int) -> None:
@@ -84,7 +87,7 @@ class Patience(Lifecycle):
         """Ends the connections whose time is over; their threads find the socket closed."""
         now = time.monotonic()
         with self._lock:
-            pressed = len(self._reading) * 2 >= self._threads
+            pressed = self.draining or len(self._reading) * 2 >= self._threads
             since = now - (_PRESSED_SECONDS if pressed else self._read_seconds)
             overdue = [connection for connection, began in self._reading.items() if began < since]
             overdue += [connection for connection, until in self._answering.items() if until < now]
@@ -140,6 +143,10 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
                 kept = super().handle(conn)
             finally:
                 self.patience.end(conn.sock)
+            if not kept:
+                # gunicorn would wait for the client's end of it in its one loop, where everyone else waits too.
+                close_graceful(conn.sock, max_drain=_DRAIN_BYTES)
+                conn.close = _closed_already
             if kept is not True or not self.alive or not self._more_soon(conn):
                 return kept
 
@@ -163,10 +170,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         finally:
             joined.flush()
 
-    def murder_pending(self) -> None:
-        """Called about once a second by gunicorn's loop."""
-        super().murder_pending()
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """gunicorn's loop, about once a second at least; a stopping one waits for no connection that says nothing."""
+        super().wait_for_and_dispatch_events(timeout)
         self.patience.cut_overdue()
+        if not self.alive:
+            for conn in self.pending_conns:
+                conn.timeout = 0.0
+            self.murder_pending()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: answers what is in flight, takes nothing new."""
@@ -227,6 +238,10 @@ class Server(BaseApplication):  # type: ignore[misc]
     def _close(self) -> None:
         if self._engine is not None:
             self._engine.close()
+
+
+def _closed_already(graceful: bool = False) -> None:
+    """A closed connection's `close`."""
 
 
 def _die_with_parent() -> None:
