@@ -107,7 +107,11 @@ UPDATE voice_sessions
        muted_ms = min(muted_ms, max(0, :at - started_at)), deafened_ms = min(deafened_ms, max(0, :at - started_at)),
        video_ms = min(video_ms, max(0, :at - started_at)), stream_ms = min(stream_ms, max(0, :at - started_at)),
        alone_ms = min(alone_ms, max(0, :at - started_at))
- WHERE user_id = :user_id AND started_at < :at AND coalesce(ended_at, 9223372036854775807) > :at
+ WHERE user_id = :user_id AND started_at <= :at AND coalesce(ended_at, 9223372036854775807) > :at
+   AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
+                    WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
+                      AND coalesce(i.to_at, 9223372036854775807)
+                          >= coalesce(voice_sessions.ended_at, 9223372036854775807))
 """
 
 # Sessions that no consent covers, not even at one moment.
@@ -162,6 +166,7 @@ def _(decision: ConsentDecision) -> list[Statement]:
         *cut,
         Statement(log, when),
         Statement(sessions, at),
+        Statement(DROP_UNCONSENTED, who),
         Statement(profile_row, when),
         state,
     ]
