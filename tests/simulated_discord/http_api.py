@@ -132,7 +132,7 @@ class HttpApi:
             "bot_require_code_grant": False,
             "owner": payloads.user(self._identity.owner),
             "verify_key": self._identity.public_key,
-            "interactions_endpoint_url": self._interactions.url,
+            "interactions_endpoint_url": self._interactions.endpoint.url,
             "flags": 0,
             "team": None,
             "summary": "",
@@ -142,12 +142,15 @@ class HttpApi:
     async def _change_application(self, request: web.Request) -> web.Response:
         changes = await read_json(request)
         if "interactions_endpoint_url" in changes:
-            before, self._interactions.url = self._interactions.url, changes["interactions_endpoint_url"]
+            before, self._interactions.endpoint.url = (
+                self._interactions.endpoint.url,
+                changes["interactions_endpoint_url"],
+            )
             try:
-                if self._interactions.url:
+                if self._interactions.endpoint.url:
                     await self._interactions.verify_endpoint()
             except BadReply as bad:
-                self._interactions.url = before
+                self._interactions.endpoint.url = before
                 why = {"code": "APPLICATION_INTERACTIONS_ENDPOINT_URL_INVALID", "message": f"{bad}"}
                 errors = {"interactions_endpoint_url": {"_errors": [why]}}
                 body = {"message": "Invalid Form Body", "code": 50035, "errors": errors}

@@ -1,22 +1,18 @@
-"""The sender of interactions: signs, posts, holds the endpoint to three seconds, and checks what comes back."""
+"""The sender of interactions: makes them of what people do, signs them, and checks what comes back."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import aiohttp
-
 from tests.simulated_discord import interaction_payloads, payloads
 from tests.simulated_discord.command_store import CommandStore
+from tests.simulated_discord.endpoint import Endpoint
 from tests.simulated_discord.history import History
 from tests.simulated_discord.identity import Identity
 from tests.simulated_discord.interaction_payloads import Place
-from tests.simulated_discord.interaction_store import DEADLINE_MS, Held, InteractionStore
+from tests.simulated_discord.interaction_store import Held, InteractionStore
 from tests.simulated_discord.model import Impossible
 from tests.simulated_discord.outcome import BadReply, Outcome
 from tests.simulated_discord.reply_rules import (
@@ -36,7 +32,7 @@ _PORTAL_FORGERIES = ("wrong_key", "flipped_bit", "no_signature", "no_timestamp")
 
 
 class Interactions:
-    """Sends what people do to `url`; every method that is checked raises BadReply."""
+    """Sends what people do to `endpoint`; every method that is checked raises BadReply."""
 
     def __init__(
         self,
@@ -49,20 +45,14 @@ class Interactions:
         clock: Callable[[], int],
         seed: int,
     ) -> None:
-        self.url: str | None = None
+        self.endpoint = Endpoint()
         self._identity, self._world, self._commands, self._store = identity, world, commands, store
         self._history, self._snowflakes, self._clock = history, snowflakes, clock
         self._random = random.Random(f"interactions {seed}")
-        self._http: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Closes the connections to the endpoint."""
-        if self._http is not None:
-            await self._http.close()
 
     def set_interactions_url(self, url: str | None) -> None:
         """Where interactions go from now on, unchecked; `verify_endpoint` is the portal's check."""
-        self.url = url
+        self.endpoint.url = url
 
     # What people do
 
@@ -176,12 +166,12 @@ class Interactions:
         raw = body.encode() if isinstance(body, str) else body
         stamp = str(self._clock() // 1000) if timestamp is None else str(timestamp)
         signed = signed_headers(self._identity.signing_key, raw, stamp, forge)
-        return await self._post(raw, {**signed, **(headers or {})}, None)
+        return await self.endpoint.post(raw, {**signed, **(headers or {})}, None)
 
     async def repeat(self, outcome: Outcome | int) -> Outcome:
         """The same request again, byte for byte. Nothing is checked."""
         held = self._store.held(outcome if isinstance(outcome, int) else outcome.id)
-        return await self._post(held.body, held.headers, held.interaction)
+        return await self.endpoint.post(held.body, held.headers, held.interaction)
 
     # What came of it
 
@@ -265,7 +255,7 @@ class Interactions:
             "interaction", interaction_id=int(interaction["id"]), type=interaction["type"], **_who_and_what(interaction)
         )
         try:
-            outcome = await self._post(held.body, held.headers, interaction)
+            outcome = await self.endpoint.post(held.body, held.headers, interaction)
             problems = self._problems(held, outcome)
             if problems:
                 raise BadReply(problems, outcome.status, outcome.body)
@@ -289,32 +279,6 @@ class Interactions:
             return ["the Content-Type must be application/json"]
         kind = held.interaction["type"]
         return [str(problem) for problem in problems_with_reply(outcome.body, kind, focused_type=_focused_type(held))]
-
-    async def _post(self, body: bytes, headers: Mapping[str, str], interaction: dict[str, Any] | None) -> Outcome:
-        if self.url is None:
-            raise Impossible("no interactions endpoint URL is set")
-        if self._http is None:
-            connector = aiohttp.TCPConnector(force_close=True, limit=0)
-            self._http = aiohttp.ClientSession(connector=connector, skip_auto_headers=("User-Agent", "Content-Type"))
-        started = time.monotonic()
-        timeout = aiohttp.ClientTimeout(total=DEADLINE_MS / 1000)
-        try:
-            async with self._http.post(self.url, data=body, headers=headers, timeout=timeout) as response:
-                raw = await response.read()
-        except asyncio.TimeoutError:
-            raise BadReply(["no reply within 3 seconds: the application did not respond"]) from None
-        except aiohttp.ClientError as error:
-            raise BadReply([f"the endpoint could not be reached: {type(error).__name__}"]) from error
-        took_ms = round((time.monotonic() - started) * 1000)
-        names = {name.lower(): value for name, value in response.headers.items()}
-        return Outcome(response.status, names, _decoded(raw), took_ms, interaction)
-
-
-def _decoded(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return raw.decode("utf-8", "replace")
 
 
 def _who_and_what(interaction: dict[str, Any]) -> dict[str, Any]:

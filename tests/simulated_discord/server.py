@@ -74,7 +74,7 @@ class SimulatedDiscord:
         self.interactions = sender = Interactions(
             self.identity, world, self.commands, store, self.history, snowflakes, clock, seed
         )
-        sender.url = interactions_url
+        sender.set_interactions_url(interactions_url)
         self._http_api = HttpApi(
             self.identity, world, self.faults, self.history, self.commands, self.gateway, self.interactions
         )
@@ -119,7 +119,7 @@ class SimulatedDiscord:
         await self.gateway.shut_down()
         for port in (self._gateway_port, self._api, self._control):
             await port.close()
-        await self.interactions.close()
+        await self.interactions.endpoint.close()
 
     # Addresses and secrets
 
@@ -195,7 +195,7 @@ class SimulatedDiscord:
             "identifies": gateway.identifies,
             "resumes": gateway.resumes,
             "dispatched": gateway.dispatched,
-            "interactions_url": self.interactions.url,
+            "interactions_url": self.interactions.endpoint.url,
             "history": len(self.history.entries),
             "faults": {name: getattr(self.faults, name) for name in sorted(SWITCHES)},
         }

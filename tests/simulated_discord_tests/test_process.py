@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import aiohttp
 import pytest
 
 from tests.simulated_discord import Impossible, NotConnected
@@ -28,6 +29,19 @@ def test_a_process_does_what_control_says_and_ends_cleanly_on_sigterm() -> None:
         assert stay["started_at"] <= stay["ended_at"]
         assert discord.process is not None
         discord.process.send_signal(signal.SIGTERM)
+        assert discord.process.wait(timeout=10) == 0
+
+
+async def test_a_living_connection_does_not_keep_the_process() -> None:
+    """SIGTERM closes it with 1001, even in a silence."""
+    with start_process() as discord:
+        async with aiohttp.ClientSession() as http, http.ws_connect(discord.environment()["DISCORD_GATEWAY_URL"]) as ws:
+            await ws.receive()
+            discord.set_faults(silent=True)
+            assert discord.process is not None
+            discord.process.terminate()
+            message = await ws.receive(timeout=5)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
         assert discord.process.wait(timeout=10) == 0
 
 
