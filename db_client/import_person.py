@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from db_client.errors import DbClientError
 from db_client.export import NotAnExport, Person, person_of, records_of
+from db_client.records import Lease, Record
 from db_client.report_statements import person_decisions
 from db_client.settings import StoreSettings
 from db_client.store import Fate, Store
@@ -27,21 +29,27 @@ class KnownAlready(Exception):
     """The service holds a decision of the person that the export does not: it would not be the same afterwards."""
 
 
-def import_person(store: Store, person: Person) -> int:
-    """Brings the person's rows into the service; how many records that were.
+def import_person(store: Store, person: Person, now: int) -> int:
+    """Brings the person's rows into the service; how many records that were. `now`: ms since 1970 UTC.
 
     Raises KnownAlready (nothing was changed), NotAnExport, or DbClientError (some of it stands: repeat it).
     """
     records = records_of(person)
     exported = {decision["interaction_id"] for decision in person.decisions}
+    # The first write makes the tables of a service that has none yet.
+    _deliver(store, [Lease("import", str(now), now, now)])
     [rows] = store.query(person_decisions(person.user_id), within=PATIENCE_S)
     if not {row["interaction_id"] for row in rows} <= exported:
         raise KnownAlready
     for first in range(0, len(records), BATCH):
-        fate = store.deliver(store.keep(records[first : first + BATCH]), within=PATIENCE_S)
-        if fate is not Fate.STORED:
-            raise DbClientError(f"the service did not take it ({fate.name.lower()})")
+        _deliver(store, records[first : first + BATCH])
     return len(records)
+
+
+def _deliver(store: Store, records: Sequence[Record]) -> None:
+    fate = store.deliver(store.keep(records), within=PATIENCE_S)
+    if fate is not Fate.STORED:
+        raise DbClientError(f"the service did not take it ({fate.name.lower()})")
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:]), variables: Mapping[str, str] = os.environ) -> int:
@@ -60,7 +68,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:]), variables: Mapping[str,
     store = Store(settings)
     store.start()
     try:
-        import_person(store, person)
+        import_person(store, person, time.time_ns() // 1_000_000)
     except KnownAlready:
         print("Nothing was imported: the service already knows this person, by other decisions.", file=sys.stderr)
         return 1

@@ -24,12 +24,18 @@ PATIENCE_S = 60.0
 
 def rebuild(store: Store) -> int:
     """Rebuilds guild after guild; how many. Raises DbClientError if a guild's answer does not come within a minute."""
+    # The first write makes the tables of a service that has none yet.
+    _deliver(store, TotalsRebuild(0))
     [rows] = store.query(guilds_with_totals(), within=PATIENCE_S)
     for row in rows:
-        fate = store.deliver(store.keep([TotalsRebuild(row["guild_id"])]), within=PATIENCE_S)
-        if fate is not Fate.STORED:
-            raise DbClientError(f"the service did not take it ({fate.name.lower()})")
+        _deliver(store, TotalsRebuild(row["guild_id"]))
     return len(rows)
+
+
+def _deliver(store: Store, record: TotalsRebuild) -> None:
+    fate = store.deliver(store.keep([record]), within=PATIENCE_S)
+    if fate is not Fate.STORED:
+        raise DbClientError(f"the service did not take it ({fate.name.lower()})")
 
 
 def main(variables: Mapping[str, str] = os.environ) -> int:

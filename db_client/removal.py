@@ -1,0 +1,41 @@
+"""Removes what is due: sessions past their guild's retention, and what the bot left behind thirty days ago.
+
+Any number of processes may call `remove_due` now and then. The lease lets one of them work at a time, and every batch
+asks for it again where it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from db_client.errors import ServiceUnavailable
+from db_client.records import Lease, Removal
+from db_client.statements import lease, removal_due
+from db_client.store import Fate, Store
+
+LEASE_MS = 60_000
+PATIENCE_S = 10.0
+
+
+def remove_due(store: Store, holder: str, clock: Callable[[], int], *, stop: Callable[[], bool] = lambda: False) -> int:
+    """Removes until nothing is due, `stop()` is true, or another process has the lease; how many batches that took.
+
+    `holder` names this process and no other; `clock` gives ms since 1970 UTC. Raises ServiceUnavailable: try again
+    later, what is done stays done.
+    """
+    batches = 0
+    while not stop():
+        now = clock()
+        _deliver(store, Lease("removal", holder, now, now + LEASE_MS))
+        holders, due = store.query(lease("removal"), removal_due(now), within=PATIENCE_S)
+        if not due or not holders or holders[0]["holder"] != holder:
+            break
+        for row in due:
+            _deliver(store, Removal(row["guild_id"], now, holder))
+            batches += 1
+    return batches
+
+
+def _deliver(store: Store, record: Lease | Removal) -> None:
+    if store.deliver(store.keep([record]), within=PATIENCE_S) is not Fate.STORED:
+        raise ServiceUnavailable("not stored", "the service did not take it in time")
