@@ -11,14 +11,14 @@ FROM python:3.13.14-slim-trixie
 
 ENV PYTHONUNBUFFERED=1 \
     QUEUE_FILE=/data/queue.db \
-    SQLITE_FILE=/data/bigbrother.db \
-    GUNICORN_CMD_ARGS="--threads=8 --no-control-socket"
+    SQLITE_FILE=/data/bigbrother.db
 
 WORKDIR /app
 
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --only-binary :all: --requirement requirements.txt
 
+COPY gunicorn.conf.py ./
 COPY program/ program/
 COPY db_client/ db_client/
 COPY interactions_api/ interactions_api/

@@ -150,7 +150,7 @@ def settings_of(name: str) -> Any:
 
 
 @pytest.mark.parametrize("optional", [True, False], ids=["with password", "without password"])
-@pytest.mark.parametrize("name", ["interactions"])
+@pytest.mark.parametrize("name", ["interactions", "listener"])
 def test_settings_take_what_the_pod_gives(base: list[Resource], name: str, optional: bool) -> None:
     """A pod's variables are complete, well-formed, and all known to the program."""
     variables = Asked(environment(container(base, name), optional=optional))
