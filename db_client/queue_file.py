@@ -24,7 +24,7 @@ from db_client.locks import FileLock
 from db_client.queue_schema import BURY, COUNT, PAGE_BYTES, POSITION, PUT, REVIVE, SCHEMA_VERSION, create
 from db_client.room import Ballast
 
-CHECKPOINT_PAGES = 100  # keeps the write-ahead log below the size of the ballast
+CHECKPOINT_PAGES = 240  # what a checkpoint may have to add to the file stays below the ballast
 SPARE_PAGES = 256  # what settling may use beyond the bound that puts keep to
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class QueueFile:
                 raise apsw.FullError("no room for the ballast")
             for erasure in erasures:
                 _erase(connection, erasure)
-            ids = [_put(connection, entry) for entry in entries]
+            ids = _put_all(connection, entries)
             for key, value in notes.items():
                 if value is None:
                     connection.execute("DELETE FROM notes WHERE key = ?", (key,))
@@ -378,14 +378,28 @@ class QueueFile:
         self._file_lock.forget()
 
 
+def _put_all(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[int]:
+    if len(entries) == 1 or any(entry.replaces for entry in entries):
+        return [_put(connection, entry) for entry in entries]
+    before = connection.total_changes()
+    connection.executemany(PUT, [entry[:5] for entry in entries])
+    if connection.total_changes() - before == len(entries):
+        last = connection.last_insert_rowid()
+        return list(range(last - len(entries) + 1, last + 1))
+    return [_id_of(connection, entry.key) for entry in entries]
+
+
 def _put(connection: apsw.Connection, entry: NewEntry) -> int:
     if entry.replaces:
         connection.execute("DELETE FROM entries WHERE key = ?", (entry.key,))
     connection.execute(PUT, (entry.key, entry.person, entry.kind, entry.body, entry.created))
     if connection.changes():
         return connection.last_insert_rowid()
-    (waiting,) = _row(connection, "SELECT id FROM entries WHERE key = ?", entry.key)
-    return int(waiting)
+    return _id_of(connection, entry.key)
+
+
+def _id_of(connection: apsw.Connection, key: str) -> int:
+    return int(_row(connection, "SELECT id FROM entries WHERE key = ?", key)[0])
 
 
 def _erase(connection: apsw.Connection, erasure: Erasure) -> int:

@@ -6,7 +6,6 @@ entry that waited through an upgrade is delivered by the new version's SQL.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import json
 from dataclasses import dataclass
@@ -30,6 +29,9 @@ class Flags(enum.IntFlag):
     VIDEO = 4
     STREAM = 8
     ALONE = 16
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Undecodable(ValueError):
@@ -56,7 +58,8 @@ class Record:
 
     def to_json(self) -> str:
         """The record as one JSON object, its kind under `kind`."""
-        return json.dumps({"kind": self.kind, **dataclasses.asdict(self)}, separators=(",", ":"))
+        names: tuple[str, ...] = self.__match_args__
+        return _encode({"kind": self.kind, **{name: getattr(self, name) for name in names}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ _TRANSIENT = {
 _MISSING_SCHEMA = re.compile(r"no such (table|column|view)|has no column named")
 
 
+_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
 class Unsendable(ValueError):
     """A parameter cannot cross the wire as it is (not a finite number, or an integer beyond 64 bits)."""
 
@@ -60,7 +63,7 @@ def encode_statement(statement: Statement) -> str:
             raise Unsendable(f"{name} is beyond 64 bits")
         parameters[name] = value
     try:
-        return f"[{_encoded_text(sql)},{json.dumps(parameters, allow_nan=False, separators=(',', ':'))}]"
+        return f"[{_encoded_text(sql)},{_encoded(parameters)}]"
     except ValueError as problem:
         raise Unsendable("a parameter is not a finite number") from problem
 
