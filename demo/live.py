@@ -15,7 +15,7 @@ from random import Random
 from demo import dotenv
 from demo.interruption import Interrupted, Interruption
 from demo.plan import Plan, plan, wanted_ports
-from demo.programs import ROOT, Fleet, is_free, with_this_python
+from demo.programs import Fleet, is_free, with_this_python
 from demo.requirements import problems_of
 from demo.stage import stage, usual_ports
 from demo.story import INHABITANTS, ROOMS
@@ -44,7 +44,7 @@ def live(interruption: Interruption) -> int:
 
 
 def _dotenv() -> dict[str, str]:
-    path = ROOT / ".env"
+    path = Path(".env")
     try:
         return dotenv.parse(path.read_text("utf-8")) if path.exists() else {}
     except (dotenv.Malformed, UnicodeDecodeError, OSError) as problem:
@@ -63,7 +63,7 @@ def _life(variables: Mapping[str, str], interruption: Interruption) -> Iterator[
 
 @contextlib.contextmanager
 def _real(variables: Mapping[str, str]) -> Iterator[tuple[Life, System]]:
-    folder = ROOT / "data"
+    folder = Path("data").resolve()
     ports = wanted_ports(variables)
     made = plan(with_this_python(variables), ports, folder)
     problems = problems_of(made.environments)

@@ -9,7 +9,7 @@ import sys
 import termios
 from collections.abc import Iterator, Mapping
 
-from demo.screen import CLEAR, LEAVE, Event, View, event_line, frame, render, summary
+from demo.screen import CLEAR, LEAVE, Event, Health, View, event_line, frame, render, summary
 
 SUMMARY_EVERY_MS = 15_000
 
@@ -33,13 +33,15 @@ class Log:
 
     def __init__(self) -> None:
         self._summary_at = 0
+        self._programs: tuple[Health, ...] = ()
 
     def show(self, view: View, new: list[Event], now: int) -> None:
-        """A line for each new event; a summary now and then."""
+        """A line for each new event; a summary now and then, and when a program's state changes."""
         for event in new:
             print(event_line(event), flush=True)
-        if now >= self._summary_at:
+        if now >= self._summary_at or view.programs != self._programs:
             self._summary_at = now + SUMMARY_EVERY_MS
+            self._programs = view.programs
             print(summary(view, now=now), flush=True)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from demo.plan import is_ours
 from demo.programs import ROOT
+from demo.stage import any_ports
+from tests.simulated_discord.control import Control, start_process
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -109,6 +113,63 @@ def test_when_the_reader_of_a_pipe_goes_away_it_ends(environment: dict[str, str]
         assert program.wait(60) == 0
         assert errors.read() == b""
     eventually(lambda: nothing_left(tmp_path), what="every process and file to be gone")
+
+
+@pytest.fixture
+def with_a_token(environment: dict[str, str], tmp_path: Path) -> Iterator[tuple[Control, int, dict[str, str]]]:
+    """What an operator has set: here a simulated Discord takes the place of Discord's own addresses."""
+    ports = any_ports()
+    with start_process(seed=1, interactions_url=f"http://127.0.0.1:{ports.web}/interactions") as discord:
+        settings = {
+            **discord.environment(),
+            "PORT": str(ports.web),
+            "METRICS_PORT": str(ports.listener),
+            "SQLITE_SERVICE_URL": f"http://127.0.0.1:{ports.sqlite}",
+        }
+        (tmp_path / "checkout").mkdir()
+        (tmp_path / "checkout" / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        yield discord, ports.web, {**environment, "PYTHONPATH": str(ROOT)}
+
+
+def test_with_a_token_it_connects_and_keeps_what_it_recorded(
+    with_a_token: tuple[Control, int, dict[str, str]], tmp_path: Path, output: Path
+) -> None:
+    """Settings come from .env, nothing is simulated, and data/ is there for the next time."""
+    discord, _, environment = with_a_token
+    register = [sys.executable, "-m", "interactions_api.register"]
+    subprocess.run(register, cwd=ROOT, env={**environment, **discord.environment()}, check=True, capture_output=True)
+    guild = discord.add_guild("Study room")
+    desk, ada = discord.add_channel(guild, "Desk"), discord.add_user("ada", display_name="Ada")
+    for turn in ("first", "second"):
+        with output.open("ab") as sink:
+            program = subprocess.Popen(
+                RUN, cwd=tmp_path / "checkout", env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            )
+        try:
+            eventually(lambda: "listener ready" in output.read_text().split("Ending.")[-1], within=60, what="a start")
+            if turn == "first":
+                discord.command("opt_in", ada, guild=guild)
+                discord.join(ada, desk)
+            eventually(lambda: "+ Ada" in output.read_text().split("Ending.")[-1], within=60, what="the session")
+        finally:
+            program.send_signal(signal.SIGTERM)
+            status = program.wait(30)
+        assert status == 0, output.read_text()
+    assert "simulated" not in output.read_text()
+    assert {"bigbrother.db", "queue.db"} <= {path.name for path in (tmp_path / "checkout" / "data").iterdir()}
+
+
+def test_with_a_token_a_port_in_use_is_an_error_that_names_the_setting(
+    with_a_token: tuple[Control, int, dict[str, str]], tmp_path: Path
+) -> None:
+    """The port is where Discord's requests are forwarded to, so another one would not do."""
+    _, port, environment = with_a_token
+    with socket.create_server(("127.0.0.1", port)):
+        ended = subprocess.run(
+            RUN, cwd=tmp_path / "checkout", env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 2
+    assert f"Port {port} is in use on this machine: stop the program that has it, or set PORT" in ended.stderr
 
 
 @pytest.mark.parametrize(
