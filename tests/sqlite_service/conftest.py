@@ -23,7 +23,9 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
         yield running
 
 
-def execute(service: RunningService, statements: list[Any], flags: str = "transaction", **options: Any) -> requests.Response:
+def execute(
+    service: RunningService, statements: list[Any], flags: str = "transaction", **options: Any
+) -> requests.Response:
     """POST /db/execute."""
     body = json.dumps(statements).encode()
     return requests.post(f"{service.url}/db/execute?{flags}", data=body, timeout=30, **options)

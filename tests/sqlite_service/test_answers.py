@@ -85,7 +85,11 @@ def test_or_rollback_fails_its_own_statement_only(service: RunningService) -> No
     """A conflict clause that undoes SQLite's transaction does not undo what others, or other statements, stored."""
     answer = execute(
         service,
-        ["INSERT INTO kept VALUES (1, '')", "INSERT OR ROLLBACK INTO kept VALUES (1, '')", "INSERT INTO kept VALUES (2, '')"],
+        [
+            "INSERT INTO kept VALUES (1, '')",
+            "INSERT OR ROLLBACK INTO kept VALUES (1, '')",
+            "INSERT INTO kept VALUES (2, '')",
+        ],
         flags="",
     )
     first, second, third = answer.json()["results"]
@@ -145,7 +149,11 @@ def test_a_backup_under_load_is_whole(service: RunningService, tmp_path: Path) -
     def write(lane: int) -> None:
         number = lane * 1_000_000 + 1
         while not stop.is_set():
-            results(execute(service, [["INSERT INTO pairs VALUES (?, ?)", sign * number, -sign * number] for sign in (1, -1)]))
+            results(
+                execute(
+                    service, [["INSERT INTO pairs VALUES (?, ?)", sign * number, -sign * number] for sign in (1, -1)]
+                )
+            )
             number += 1
 
     threads = [threading.Thread(target=write, args=(lane,)) for lane in range(3)]
@@ -184,7 +192,13 @@ def test_status_says_what_runs(service: RunningService) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("HEAD", "/readyz", 405), ("POST", "/livez", 405), ("GET", "/", 404), ("PUT", "/db/query", 405), ("GET", "/db/query", 400)],
+    [
+        ("HEAD", "/readyz", 405),
+        ("POST", "/livez", 405),
+        ("GET", "/", 404),
+        ("PUT", "/db/query", 405),
+        ("GET", "/db/query", 400),
+    ],
 )
 def test_other_methods_and_paths(service: RunningService, method: str, path: str, status: int) -> None:
     """What is not served is 404 or 405 without a body, and says who answered."""
