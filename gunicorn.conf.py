@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 
-threads = 8
+threads = 32  # they mostly wait, and those that wait together share one commit, one delivery and one read
 keepalive = 65  # longer than a proxy in front keeps its idle connections (nginx: 60 s), so that it closes first
 graceful_timeout = 10
 control_socket_disable = True

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NoReturn
 
 from db_client.errors import ServiceUnavailable
 from db_client.statements import Statement
@@ -14,44 +13,75 @@ from db_client.store import Store
 from interactions_api.plan import Rows
 
 
-@dataclass(slots=True)
 class _Asked:
-    questions: Sequence[Statement]
-    answers: list[Rows] | None = None
-    problem: Exception | None = None
+    """One thread's questions. The thread sleeps on `wake` until it has its answer or the turn to ask for all."""
+
+    __slots__ = ("answers", "problem", "questions", "wake")
+
+    def __init__(self, questions: Sequence[Statement]) -> None:
+        self.questions = questions
+        self.answers: list[Rows] | None = None
+        self.problem: Exception | None = None
+        self.wake = threading.Lock()
+        self.wake.acquire()
 
 
 class Asking:
-    """Sends what several threads ask at the same time in one request, as the queue file shares their commits."""
+    """Sends what several threads ask at the same time in one request, as the queue file shares their commits.
+
+    One thread at a time asks, for itself and all that wait; then it gives the turn to one that came meanwhile. Each
+    thread is woken once: a lock that all take in turn would cost more than the request.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._turn = threading.Lock()
-        self._waiting: deque[_Asked] = deque()
+        self._mutex = threading.Lock()
+        self._waiting: list[_Asked] = []
+        self._somebody_asks = False
 
     def ask(self, questions: Sequence[Statement], *, within: float) -> list[Rows]:
         """The rows of each question, after at most `within` seconds; raises what `Store.query` raises."""
         deadline = time.monotonic() + within
         mine = _Asked(questions)
-        self._waiting.append(mine)
-        if not self._turn.acquire(timeout=max(0.0, within)):
-            raise ServiceUnavailable("timeout")
-        try:
-            if mine.answers is None and mine.problem is None:
-                together = [self._waiting.popleft() for _ in range(len(self._waiting))]
-                self._ask_together(together, deadline - time.monotonic())
-        finally:
-            self._turn.release()
+        with self._mutex:
+            self._waiting.append(mine)
+            my_turn = not self._somebody_asks
+            self._somebody_asks = True
+        if not my_turn and not mine.wake.acquire(timeout=max(0.0, within)):
+            self._give_up(mine)
+        if mine.answers is None and mine.problem is None:
+            self._ask_for_all(deadline - time.monotonic())
         if mine.answers is None:
             raise mine.problem or ServiceUnavailable("timeout")
         return mine.answers
 
-    def _ask_together(self, together: Sequence[_Asked], within: float) -> None:
+    def _ask_for_all(self, within: float) -> None:
+        with self._mutex:
+            together, self._waiting = self._waiting, []
         try:
             answers = iter(self._store.query(*(q for asked in together for q in asked.questions), within=within))
+            for asked in together:
+                asked.answers = [next(answers) for _ in asked.questions]
         except Exception as problem:  # noqa: BLE001 - it belongs to every thread that asked, not to this one alone
             for asked in together:
                 asked.problem = problem
-        else:
+        finally:
+            self._pass_on()
             for asked in together:
-                asked.answers = [next(answers) for _ in asked.questions]
+                asked.wake.release()
+
+    def _pass_on(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting[0].wake.release()
+            else:
+                self._somebody_asks = False
+
+    def _give_up(self, mine: _Asked) -> NoReturn:
+        with self._mutex:
+            was_waiting = mine in self._waiting
+            if was_waiting:
+                self._waiting.remove(mine)
+        if was_waiting and mine.wake.acquire(blocking=False):  # the turn came at the very moment
+            self._pass_on()
+        raise ServiceUnavailable("timeout")
