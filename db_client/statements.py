@@ -177,7 +177,8 @@ def _(decision: ConsentDecision) -> list[Statement]:
 # The stay is first cut to what the channel allows: one that began before the channel's unrecorded time ends with its
 # beginning, one that began in it begins with its end. The row is then cut to the first consent interval that it meets
 # (none: no row), and is written only where it overlaps no other session of the person in the guild. A second listener's
-# copy of a session therefore changes nothing.
+# copy of a session therefore changes nothing. (As stored sessions do not overlap, of those that began no later than
+# this one only the last can reach into it: the others, perhaps thousands, need not be read.)
 STORE_SESSION = """
 WITH stay AS (
   SELECT CASE WHEN u.from_at <= :started_at AND coalesce(u.to_at, 9223372036854775807) > :started_at
@@ -215,7 +216,12 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.unt
   FROM piece AS p
  WHERE NOT EXISTS (SELECT 1 FROM voice_sessions AS o
                     WHERE o.user_id = :user_id AND o.guild_id = :guild_id AND o.session_id <> :session_id
-                      AND o.started_at < p.until AND coalesce(o.ended_at, 9223372036854775807) > p.started_at)
+                      AND o.started_at < p.until AND coalesce(o.ended_at, 9223372036854775807) > p.started_at
+                      AND o.started_at >= coalesce((SELECT b.started_at FROM voice_sessions AS b
+                                                     WHERE b.user_id = :user_id AND b.guild_id = :guild_id
+                                                       AND b.session_id <> :session_id
+                                                       AND b.started_at <= p.started_at
+                                                     ORDER BY b.started_at DESC LIMIT 1), p.started_at))
     ON CONFLICT (session_id) DO UPDATE SET
        started_at = excluded.started_at, ended_at = excluded.ended_at, started_by = excluded.started_by,
        ended_by = excluded.ended_by, started_within_ms = excluded.started_within_ms,
