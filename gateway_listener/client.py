@@ -1,8 +1,12 @@
-"""The only door to discord.py, which keeps the gateway connection and decides nothing about sessions.
+"""The only door to discord.py, which speaks with Discord and decides nothing about sessions.
 
 Its models and caches are not used: in bursts they show later states than the event at hand, after an outage they keep
 ghosts, and an unexpected field in any event ends the client. So every parser but those of READY and RESUMED, which
 the connection itself needs, is taken out, and the text of each frame goes to `on_frame`, in order, at once.
+
+Its loop of reconnects is replaced by `Client.connect`: discord.py's ends when the first connection is refused and when
+a frame is malformed, sends RESUME without a session for ever after a refused attempt, waits up to 17 minutes, and
+notices neither missing ACKs nor a RESUME that is never answered.
 """
 
 from __future__ import annotations
@@ -10,23 +14,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import discord
-import discord.client
 import discord.gateway
 import discord.http
 import yarl
 
 from gateway_listener.budget import Backoff
+from gateway_listener.pulse import Pulse
 from gateway_listener.settings import WHERE_IT_IS, Settings
 
 log = logging.getLogger(__name__)
 
 RAW_FRAME = "socket_raw_receive"
 NEEDED_PARSERS = frozenset({"READY", "RESUMED"})
+
+CONNECT_WITHIN = 60.0
+HANG_UP_WITHIN = 2.0
+# A connection that worked for so long is made anew at once; a shorter one, or one that never worked, after a pause.
+WORKED = 5.0
+# So many connections without an answer to RESUME, and a new session is begun.
+PATIENCE = 2
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
 WHAT_TO_DO = {
@@ -48,22 +60,29 @@ class GatewayLost(Exception):
     """The client ended; starting it anew is right. The text is a word or two for the log and the metrics."""
 
 
-class _BoundedBackoff(Backoff):
-    """discord.py's own waits reach 17 minutes after a long outage."""
+class _Session(NamedTuple):
+    """What RESUME needs."""
 
-    def __init__(self, base: float = 1.0) -> None:
-        super().__init__(base, clock=time.monotonic)
+    session_id: str
+    sequence: int
+    gateway: yarl.URL
 
 
 class Client(discord.Client):
-    """One client life: `start(token)` runs until it is closed or cannot go on.
+    """A client of one shard: `start(token)` runs until it is closed or a person must act.
 
     `on_frame` is called with the text of every frame, in order, before anything else is done with it. `may_identify`
-    is awaited before each IDENTIFY.
+    is awaited before each IDENTIFY. `pulse` is told about the frames by whoever reads them.
     """
 
     def __init__(
-        self, settings: Settings, *, on_frame: Callable[[str], None], may_identify: Callable[[], Awaitable[None]]
+        self,
+        settings: Settings,
+        *,
+        on_frame: Callable[[str], None],
+        may_identify: Callable[[], Awaitable[None]],
+        pulse: Pulse,
+        counts: Counter[str],
     ) -> None:
         super().__init__(
             intents=discord.Intents(guilds=True, voice_states=True),
@@ -76,6 +95,10 @@ class Client(discord.Client):
         )
         self._on_frame = on_frame
         self._may_identify = may_identify
+        self._pulse = pulse
+        self._counts = counts
+        self._beat = min(1.0, settings.timing.answer_within / 4)
+        self._session: _Session | None = None
         parsers = self._connection.parsers
         for name in parsers.keys() - NEEDED_PARSERS:
             del parsers[name]
@@ -89,51 +112,103 @@ class Client(discord.Client):
         """Waits until the budget allows an IDENTIFY, instead of the five seconds of discord.py."""
         await self._may_identify()
 
-    async def reconnect(self) -> None:
-        """Drops the connection so that discord.py makes it anew and resumes."""
-        if self.ws is not None:
-            await self.ws.close(4000)
+    async def connect(self, *, reconnect: bool = True) -> None:
+        """One connection after another, with RESUME wherever there is a session, until the client is closed.
+
+        Raises GatewayRefused for the close codes after which Discord asks not to reconnect.
+        """
+        backoff = Backoff(clock=time.monotonic)
+        while not self.is_closed():
+            cause = await self._one_connection()
+            worked = self._pulse.stopped(time.monotonic())
+            if self.is_closed():
+                return
+            if self._pulse.unanswered >= PATIENCE:
+                self._session = None
+            self._counts["reconnects"] += 1
+            pause = 0.0 if worked >= WORKED else backoff.delay()
+            log.info("the gateway connection is made anew", extra={"cause": cause, "after": f"{pause:.1f} s"})
+            await asyncio.sleep(pause)
+
+    async def _one_connection(self) -> str:
+        """Reads one connection to its end; why it ended."""
+        reading = asyncio.create_task(self._read())
+        try:
+            while not reading.done():
+                await asyncio.wait({reading}, timeout=self._beat)
+                complaint = self._pulse.complaint(time.monotonic())
+                if complaint is not None and not reading.done():
+                    log.warning("the gateway does not answer", extra={"cause": complaint})
+                    self._counts["complaints"] += 1
+                    return complaint
+            return reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            await self._hang_up()
+
+    async def _read(self) -> str:
+        try:
+            await self._open()
+            while True:
+                await self.ws.poll_event()
+        except discord.gateway.ReconnectWebSocket as end:
+            if not end.resume:
+                self._session = None
+            return end.op
+        except discord.ConnectionClosed as closed:
+            if closed.code in WHAT_TO_DO:
+                raise GatewayRefused(WHAT_TO_DO[closed.code]) from None
+            return f"closed with {closed.code}"
+        except GatewayLost:
+            raise
+        except Exception as problem:  # noqa: BLE001 (whatever discord.py stumbles over, the next connection goes on)
+            return type(problem).__name__
+
+    async def _open(self) -> None:
+        self.ws = None  # type: ignore[assignment]  # as it is before the first connection
+        resumption: dict[str, Any] = {}
+        if self._session is not None:
+            session_id, sequence, gateway = self._session
+            resumption = {"resume": True, "session": session_id, "sequence": sequence, "gateway": gateway}
+        opening = discord.gateway.DiscordWebSocket.from_client(self, shard_id=self.shard_id, **resumption)
+        self.ws = await asyncio.wait_for(opening, CONNECT_WITHIN)
+
+    async def _hang_up(self) -> None:
+        """Closes the connection so that the session can be resumed, and remembers the session."""
+        ws = self.ws
+        if ws is None:
+            return
+        if ws.session_id is not None and ws.sequence is not None:
+            self._session = _Session(ws.session_id, ws.sequence, ws.gateway)
+        if ws.open:
+            try:
+                await asyncio.wait_for(ws.close(4000), HANG_UP_WITHIN)
+            except (asyncio.TimeoutError, aiohttp.ClientError, OSError):
+                log.debug("the connection did not close in time")
 
 
 def prepare(settings: Settings) -> None:
-    """Points discord.py at another Discord if the settings say so, bounds its pauses, and keeps its log clean."""
+    """Points discord.py at another Discord if the settings say so, and keeps its log clean."""
     if settings.api_url:
         discord.http.Route.BASE = settings.api_url
     if settings.gateway_url:
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(settings.gateway_url)
-    discord.client.ExponentialBackoff = _BoundedBackoff  # type: ignore[attr-defined, assignment]
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody speaks here
     # Below `info` discord.py writes whole frames, with everyone's ids and names, into the log.
     logging.getLogger("discord").setLevel(max(logging.INFO, logging.getLogger().getEffectiveLevel()))
-    logging.getLogger("discord.client").addFilter(_one_line)
-
-
-def _one_line(record: logging.LogRecord) -> bool:
-    """A refused connection is told in one line, not in a page of traceback."""
-    if record.exc_info and record.exc_info[0] is not None:
-        record.cause = record.exc_info[0].__name__
-        record.exc_info = None
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-    return True
 
 
 async def live(client: Client, token: str) -> None:
-    """Runs one client life to its end; raises GatewayRefused or GatewayLost if it was not closed by us."""
+    """Runs one client to its end; raises GatewayRefused or GatewayLost if it was not closed by us."""
     try:
         async with client:
             await client.start(token)
     except discord.LoginFailure:
         raise GatewayRefused(WHAT_TO_DO[4004].replace(" (4004)", "")) from None
-    except discord.PrivilegedIntentsRequired:
-        raise GatewayRefused(WHAT_TO_DO[4014]) from None
-    except discord.ConnectionClosed as closed:
-        if closed.code in WHAT_TO_DO:
-            raise GatewayRefused(WHAT_TO_DO[closed.code]) from None
-        raise GatewayLost(f"closed with {closed.code}") from None
     except discord.HTTPException as problem:
         raise GatewayLost(f"HTTP status {problem.status}") from None
-    except (discord.DiscordException, aiohttp.ClientError, OSError, asyncio.TimeoutError) as problem:
-        raise GatewayLost(type(problem).__name__) from None
-    except GatewayRefused:
+    except (GatewayRefused, GatewayLost):
         raise
     except Exception as problem:  # noqa: BLE001 (whatever discord.py stumbles over, a new client can go on)
         raise GatewayLost(type(problem).__name__) from None

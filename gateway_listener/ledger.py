@@ -103,7 +103,10 @@ class Ledger:
             affected.add(user_id)
         for user_id in affected:
             self._note_consent(user_id)
-            self._differing.update(dict.fromkeys(self._stays.get(user_id, ())))
+            for stay in self._stays.get(user_id, ()):
+                self._differing[stay] = None
+                if not complete:
+                    stay.doubt()
 
     def _erase(self, user_id: int) -> None:
         """What the service still has of the person goes there; what may stand again is written anew, after this."""

@@ -13,7 +13,7 @@ from db_client.records import Watermark
 from db_client.store import Store
 from gateway_listener import health, reading
 from gateway_listener.budget import IdentifyBudget
-from gateway_listener.client import GatewayRefused, prepare
+from gateway_listener.client import prepare
 from gateway_listener.clock import Clock
 from gateway_listener.frames import Malformed, parse
 from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
@@ -24,13 +24,6 @@ from gateway_listener.supervisor import Supervisor
 from gateway_listener.tracker import Tracker
 
 log = logging.getLogger(__name__)
-
-FOLLOW_EVERY = 1.0
-FIRST_READ_WITHIN = 3.0
-SHARE_EVERY = 30.0
-LAST_DELIVERY_WITHIN = 5.0
-# A watermark older than this, with nothing to wait for, means that this process cannot help itself.
-UNSEEN_TOO_LONG_MS = 10 * 60 * 1000
 
 
 class Listener:
@@ -69,7 +62,7 @@ class Listener:
         self._supervisor = Supervisor(
             self._settings,
             on_frame=self._on_frame,
-            budget=IdentifyBudget(self._settings.identifies_a_day, spent=notes.get(IDENTIFIES, "")),
+            budget=self._budget(notes.get(IDENTIFIES, "")),
             note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             now=self._clock.now,
         )
@@ -77,7 +70,7 @@ class Listener:
         try:
             await self._first_read()
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
-            helpers.append(asyncio.create_task(self._every(SHARE_EVERY, self._share_watermark)))
+            helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
             await self._supervise(self._supervisor)
         finally:
             for helper in helpers:
@@ -85,6 +78,10 @@ class Listener:
             await asyncio.gather(*helpers, return_exceptions=True)
             await self._finish()
             await runner.cleanup()
+
+    def _budget(self, spent: str) -> IdentifyBudget:
+        pause_ms = int(self._settings.timing.between_identifies * 1000)
+        return IdentifyBudget(self._settings.identifies_a_day, pause_ms=pause_ms, spent=spent)
 
     def stop(self) -> None:
         """Ends `run`; may be called from a signal handler of the event loop."""
@@ -135,7 +132,7 @@ class Listener:
     async def _first_read(self) -> None:
         """Gives the service a moment to say who is in before the gateway says who is there; then goes on without."""
         try:
-            await asyncio.wait_for(self._consent_known.wait(), FIRST_READ_WITHIN)
+            await asyncio.wait_for(self._consent_known.wait(), self._settings.timing.first_read_within)
         except asyncio.TimeoutError:
             log.warning("the SQLite service cannot be read yet: going on with what this disk knows")
 
@@ -151,7 +148,7 @@ class Listener:
                 if not failing:
                     log.warning("the consent log cannot be read for now", extra={"cause": str(problem)})
                 failing = True
-            await asyncio.sleep(FOLLOW_EVERY)
+            await asyncio.sleep(self._settings.timing.follow_every)
 
     async def _read_consent(self) -> None:
         if not self._tracker.recording:
@@ -220,10 +217,11 @@ class Listener:
     async def _finish(self) -> None:
         self._hand_over()
         self._share_watermark()
-        kept = await asyncio.to_thread(lambda: self._recorder.stop(within=LAST_DELIVERY_WITHIN))
+        last_delivery = self._settings.timing.last_delivery_within
+        kept = await asyncio.to_thread(lambda: self._recorder.stop(within=last_delivery))
         if not kept:
             log.error("%d changes could not be written to the queue file and are lost", self._recorder.waiting)
-        delivered = await asyncio.to_thread(lambda: self._store.stop(within=LAST_DELIVERY_WITHIN))
+        delivered = await asyncio.to_thread(lambda: self._store.stop(within=last_delivery))
         log.info("the listener has ended", extra={"delivered": delivered})
 
     def condition(self) -> health.Condition:
@@ -235,7 +233,8 @@ class Listener:
         return health.Condition(
             live={
                 "the recorder runs": recorder.alive,
-                "the gateway was seen in the last ten minutes": waits or now - last_seen < UNSEEN_TOO_LONG_MS,
+                "the gateway was seen in the last ten minutes": waits
+                or now - last_seen < self._settings.timing.unseen_too_long * 1000,
             },
             ready={
                 "the gateway is ready": tracker.sight.ready,
@@ -268,6 +267,3 @@ class Listener:
             ),
             "system_clock_ahead_seconds": ("The system's clock minus the listener's", self._clock.off_by()),
         }
-
-
-__all__ = ["GatewayRefused", "Listener"]

@@ -15,6 +15,22 @@ WHERE_IT_IS = (
 
 
 @dataclass(frozen=True)
+class Timing:
+    """Seconds between one thing and the next; Discord's and the design's, so no variables set them."""
+
+    answer_within: float = 30.0
+    """READY or RESUMED is due so long after HELLO."""
+    between_identifies: float = 5.0
+    follow_every: float = 1.0
+    """The consent log is read so often: a decision is followed within three seconds."""
+    first_read_within: float = 3.0
+    share_every: float = 30.0
+    last_delivery_within: float = 5.0
+    unseen_too_long: float = 600.0
+    """A watermark older than this, with nothing to wait for, means that this process cannot help itself."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the listener is told: see README.md for each variable."""
 
@@ -31,6 +47,7 @@ class Settings:
     identifies_a_day: int = 900
     store: StoreSettings = field(default_factory=StoreSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    timing: Timing = field(default_factory=Timing)
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Settings:

@@ -50,6 +50,10 @@ class Stay:
         self.afk = session.afk
         self.recorded = {session.session_id: _unrevised(session)}
 
+    def doubt(self) -> None:
+        """The service may have cut or refused what was sent of this stay, knowing more than we did: it is sent again."""
+        self.recorded = {session_id: replace(session, revision=-1) for session_id, session in self.recorded.items()}
+
 
 def recorded_stay(session: VoiceSession) -> Stay:
     """The stay behind an open session of before, by this listener's last run or as the service has it."""

@@ -1,4 +1,4 @@
-"""Keeps a gateway client alive within this process: one client life after another, with bounded pauses."""
+"""Keeps a gateway client alive within this process: one client after another, within a daily budget."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 
 from gateway_listener.budget import Backoff, IdentifyBudget
-from gateway_listener.client import Client, GatewayLost, GatewayRefused, live
+from gateway_listener.client import Client, GatewayLost, live
 from gateway_listener.frames import Content
-from gateway_listener.pulse import ANSWER_WITHIN, Pulse
+from gateway_listener.pulse import Pulse
 from gateway_listener.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# A connection attempt that must wait longer than this for the budget is given up; discord.py would time it out.
+# A connection that would have to wait longer than this for the budget is given up; Discord would close it.
 PATIENCE_MS = 20_000
 
 
@@ -34,17 +34,15 @@ class Supervisor:
         budget: IdentifyBudget,
         note_budget: Callable[[str], None],
         now: Callable[[], int],
-        answer_within: float = ANSWER_WITHIN,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.pulse = Pulse()
         self.waiting_for_budget = False
+        self._pulse = Pulse(answer_within=settings.timing.answer_within)
         self._settings = settings
         self._on_frame = on_frame
         self._budget = budget
         self._note_budget = note_budget
         self._now = now
-        self._answer_within = answer_within
         self._client: Client | None = None
         self._stopping = asyncio.Event()
 
@@ -55,15 +53,18 @@ class Supervisor:
             await self._pause(self._budget_wait())
             if self._stopping.is_set():
                 return
-            self._client = Client(self._settings, on_frame=self._on_frame, may_identify=self._may_identify)
-            watch = asyncio.create_task(self._watch(self._client))
+            self._client = Client(
+                self._settings,
+                on_frame=self._on_frame,
+                may_identify=self._may_identify,
+                pulse=self._pulse,
+                counts=self.counts,
+            )
+            cause = "closed"
             try:
                 await live(self._client, self._settings.token)
-                cause = "closed"
             except GatewayLost as lost:
                 cause = str(lost)
-            finally:
-                watch.cancel()
             if self._stopping.is_set():
                 return
             self.counts["restarts"] += 1
@@ -79,7 +80,7 @@ class Supervisor:
 
     def felt(self, content: Content) -> None:
         """A frame came."""
-        self.pulse.felt(content, time.monotonic())
+        self._pulse.felt(content, time.monotonic())
 
     def _budget_wait(self) -> float:
         now = self._now()
@@ -103,26 +104,8 @@ class Supervisor:
         self.counts["identifies"] += 1
         self._note_budget(self._budget.to_json())
 
-    async def _watch(self, client: Client) -> None:
-        """Reconnects when the pulse is lost; a second time without an answer begins a new client."""
-        while True:
-            await asyncio.sleep(min(1.0, self._answer_within / 4))
-            complaint = self.pulse.complaint(time.monotonic(), answer_within=self._answer_within)
-            if complaint is None:
-                continue
-            log.warning("the gateway connection is made anew", extra={"cause": complaint})
-            self.counts["reconnects"] += 1
-            if self.pulse.unanswered >= 2:
-                self.pulse.unanswered = 0
-                await client.close()
-                return
-            await client.reconnect()
-
     async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except asyncio.TimeoutError:
             return
-
-
-__all__ = ["GatewayRefused", "Supervisor"]

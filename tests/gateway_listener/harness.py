@@ -1,12 +1,12 @@
 """The listener's pure centre with a disk and a service in memory: the real statements on a real SQLite, no sockets.
 
-    world = Harness()
-    world.connect({GUILD: {}})
-    world.opt_in(ADA)
-    world.state(ADA, DESK)
-    world.pass_ms(5000)
-    world.state(ADA, None)
-    assert world.rows() == [...]
+world = Harness()
+world.connect({GUILD: {}})
+world.opt_in(ADA)
+world.state(ADA, DESK)
+world.pass_ms(5000)
+world.state(ADA, None)
+assert world.rows() == [...]
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class Harness:
                 guild_id=guild,
                 name="Study room",
                 afk_channel_id=AFK,
-                channels=tuple(frames.ChannelInfo(i, n, 2, None) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
+                channels=tuple(
+                    frames.ChannelInfo(i, n, 2, None) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
+                ),
                 voice_states=tuple(
                     frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
                     for user, channel in people.items()

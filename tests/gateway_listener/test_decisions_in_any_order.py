@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway_listener.sessions import sessions_of
-from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, Harness
+from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, SOFA, Harness
 
 kinds = st.sampled_from(["in", "in", "out", "out", "erase"])
 
@@ -42,3 +42,20 @@ def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], en
     assert {row["user_id"] for row in world.service.rows("SELECT * FROM consent_log")} <= {ADA}
     open_notes = [key for key in world.notes if key.startswith("open:")]
     assert open_notes == [f"open:{s.session_id}" for s in expected if s.ended_at is None]
+
+
+def test_what_the_service_refused_while_it_knew_more_than_we_did_is_written_again() -> None:
+    """Out, a switch, and in again between two looks at the log: the switch's session was refused, and stands after all."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.state(ADA, DESK)
+    world.service.write(world.decision(ADA, "out", world.pass_ms(100)))
+    again = world.decision(ADA, "in", world.pass_ms(10))
+    world.pass_ms(5)
+    world.state(ADA, SOFA)
+    world.service.write(again)
+    world.follow()
+    assert [(row["channel_id"], row["started_at"] - NOON, row["ended_at"]) for row in world.rows(ADA)[-1:]] == [
+        (SOFA, 115, None)
+    ]

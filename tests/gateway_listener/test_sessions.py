@@ -80,7 +80,9 @@ def test_the_stated_uncertainty_stays_within_consent(stay: Stay, intervals: tupl
         assert session.started_at - session.started_within_ms >= min(interval.from_at, session.started_at)
         if session.ended_at is not None and interval.to_at is not None:
             assert session.ended_within_ms is not None
-            assert session.ended_within_ms <= max(interval.to_at - session.ended_at, session.ended_at - interval.from_at)
+            assert session.ended_within_ms <= max(
+                interval.to_at - session.ended_at, session.ended_at - interval.from_at
+            )
 
 
 def test_a_stay_without_length_counts_where_consent_covers_it() -> None:

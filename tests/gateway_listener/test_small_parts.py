@@ -112,18 +112,20 @@ def test_pauses_grow_to_a_minute_and_begin_anew_after_quiet() -> None:
 
 
 def test_no_answer_to_identify_or_resume() -> None:
-    """READY or RESUMED is due in 30 s; the complaint comes once a connection."""
+    """READY or RESUMED is due in 30 s; connections without an answer are counted."""
     pulse = Pulse()
     assert pulse.complaint(1e9) is None
     pulse.felt(frames.Hello(41_250), 100)
     assert pulse.complaint(130) is None
     assert pulse.complaint(131) is not None
+    assert pulse.stopped(132) == 0
     assert pulse.complaint(140) is None
     assert pulse.unanswered == 1
     pulse.felt(frames.Hello(41_250), 200)
     pulse.felt(frames.Resumed(), 201)
     assert pulse.complaint(240) is None
     assert pulse.unanswered == 0
+    assert pulse.stopped(250) == 49
 
 
 def test_heartbeats_without_ack() -> None:

@@ -207,7 +207,7 @@ def test_kill_and_restart_while_people_move(world: Harness) -> None:
 
 
 def test_the_disk_alone_is_enough_for_a_restart(world: Harness) -> None:
-    """With the service down the notes say who is in and which sessions are open; the rows are right once it is back."""
+    """With the service down the notes say who is in and what is open; the rows are right once it is back."""
     world.delivering = False
     world.pass_ms(500)
     world.state(BOB, SOFA)

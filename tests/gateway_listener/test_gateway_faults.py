@@ -1,0 +1,263 @@
+"""The real discord.py against the simulated Discord: whatever goes wrong between them, the rows are right."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from gateway_listener.listener import Listener
+from tests.gateway_listener.running import Scene, in_order
+from tests.simulated_discord.gateway_faults import KINDS
+from tests.simulated_discord.server import SimulatedDiscord
+from tests.waiting import soon
+
+Fault = Callable[[SimulatedDiscord], object]
+
+
+def tried(listener: Listener) -> int:
+    """How many connections and clients have been begun anew."""
+    if listener._supervisor is None:
+        return 0
+    return listener._supervisor.counts["reconnects"] + listener._supervisor.counts["restarts"]
+
+
+async def play(stage: Scene, listener: Listener, fault: Fault) -> None:
+    """Two people sit down; in the gap that the fault makes one moves and one leaves; then live again."""
+    discord = stage.discord
+    discord.join(stage.ada, stage.desk)
+    discord.join(stage.bob, stage.desk)
+    discord.join(stage.cat, stage.desk)
+    await stage.settled(listener, stays=2)
+    discord.faults.refuse = True
+    fault(discord)
+    await soon(
+        lambda: not listener._tracker.sight.ready or not discord.state()["connections"], what="the connection goes"
+    )
+    discord.switch(stage.ada, stage.sofa)
+    discord.leave(stage.bob)
+    discord.faults.refuse = False
+    await stage.until_live(listener)
+    await stage.settled(listener, stays=3)
+    discord.join(stage.bob, stage.desk)
+    discord.leave(stage.ada)
+    discord.leave(stage.cat)
+    rows = await stage.settled(listener, stays=4)
+    await soon(lambda: listener._recorder.idle and listener._store.idle())
+    stage.check(await stage.rows(), stage.ada, stage.bob)
+    assert stage.cat not in {row["user_id"] for row in rows}
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4002, 4003, 4005, 4007, 4008, 4009])
+async def test_closed(stage: Scene, code: int) -> None:
+    """Every close code that is no verdict is followed by a new connection, and nothing is lost or doubled."""
+    async with stage.listening() as listener:
+        await play(stage, listener, lambda discord: discord.close(code))
+
+
+RESUMED = [
+    ("op 7", lambda discord: discord.reconnect()),
+    ("op 9 true", lambda discord: discord.invalidate(True)),
+    ("reset", lambda discord: discord.abort()),
+]
+
+
+@pytest.mark.parametrize(("name", "fault"), RESUMED, ids=[name for name, _ in RESUMED])
+async def test_resumed(stage: Scene, name: str, fault: Fault) -> None:
+    """The session goes on, and what was missed is replayed."""
+    async with stage.listening() as listener:
+        await play(stage, listener, fault)
+        assert stage.discord.state()["resumes"] >= 1
+        ended = [row["ended_by"] for row in await stage.rows()]
+        assert "roll_call" not in ended
+
+
+@pytest.mark.parametrize("before", ["op 9 false", "forgotten"])
+async def test_a_new_session(stage: Scene, before: str) -> None:
+    """The gap's events are gone; the roll call says who is where."""
+
+    def fault(discord: SimulatedDiscord) -> None:
+        if before == "op 9 false":
+            discord.invalidate(False)
+        else:
+            discord.forget_sessions()
+            discord.abort()
+
+    async with stage.listening() as listener:
+        await play(stage, listener, fault)
+        assert {row["ended_by"] for row in await stage.rows()} >= {"roll_call"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_malformed_frames(stage: Scene, kind: str) -> None:
+    """Whatever the frame, the listener survives it, and what follows is right."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        stage.discord.malformed(kind)
+        stage.discord.switch(stage.ada, stage.sofa)
+        await stage.settled(listener, stays=2)
+        await stage.until_live(listener)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=2), stage.ada)
+
+
+@pytest.mark.parametrize("kind", ["refuse", "upgrade", "api", "close before hello", "abort before hello"])
+async def test_unreachable_at_the_first_start(stage: Scene, kind: str) -> None:
+    """The supervisor tries again until Discord is there; discord.py by itself would end."""
+    switches = {
+        "refuse": {"refuse": True},
+        "upgrade": {"upgrade_status": 503},
+        "api": {"api_status": 503},
+        "close before hello": {"before_hello": 1001},
+        "abort before hello": {"before_hello": "abort"},
+    }[kind]
+    stage.discord.set_faults(**switches)
+    stage.discord.join(stage.ada, stage.desk)
+    async with stage.listening(connected=False) as listener:
+        await soon(lambda: tried(listener))
+        stage.discord.clear_faults()
+        await stage.until_live(listener)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=1), stage.ada)
+
+
+@pytest.mark.parametrize("before_hello", [1001, "abort", "reconnect"])
+async def test_disturbed_before_hello_on_the_way_back(stage: Scene, before_hello: int | str) -> None:
+    """A connection that ends before HELLO is one more attempt."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        stage.discord.set_faults(before_hello=before_hello)
+        stage.discord.abort()
+        await soon(lambda: not stage.discord.state()["connections"])
+        stage.discord.switch(stage.ada, stage.sofa)
+        await asyncio.sleep(0)
+        stage.discord.clear_faults()
+        await stage.until_live(listener)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=2), stage.ada)
+
+
+@pytest.mark.parametrize("switch", ["no_ack", "silent", "ignore_resume"])
+async def test_what_discord_py_does_not_notice(stage: Scene, switch: str) -> None:
+    """No ACK, silence, no answer to RESUME: the connection is made anew by us."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        stage.discord.set_faults(**{switch: True})
+        if switch == "ignore_resume":
+            stage.discord.abort()
+        assert listener._supervisor is not None
+        counts = listener._supervisor.counts
+        await soon(lambda: counts["complaints"] >= 1, what="the pulse is missed")
+        stage.discord.clear_faults()
+        await stage.until_live(listener)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=1), stage.ada)
+
+
+async def test_identify_never_answered(stage: Scene) -> None:
+    """The next connection is made, as often as it takes."""
+    stage.discord.set_faults(ignore_identify=True)
+    async with stage.listening(connected=False) as listener:
+        await soon(lambda: tried(listener) >= 2)
+        stage.discord.clear_faults()
+        await stage.until_live(listener)
+
+
+async def test_thousands_of_replayed_frames(stage: Scene) -> None:
+    """Each is taken in its order: nobody is doubled, and everybody is where the last one says."""
+    async with stage.listening() as listener:
+        discord = stage.discord
+        discord.join(stage.ada, stage.desk)
+        discord.join(stage.bob, stage.sofa)
+        await stage.settled(listener, stays=2)
+        discord.faults.refuse = True
+        discord.abort()
+        await soon(lambda: not discord.state()["connections"])
+        discord.burst(2000, [stage.ada, stage.bob], [stage.desk, stage.sofa])
+        discord.faults.refuse = False
+        await stage.until_live(listener)
+        await soon(lambda: listener._recorder.idle and listener._store.idle(), within=60)
+        rows = await stage.rows()
+        for user in (stage.ada, stage.bob):
+            mine = [row for row in rows if row["user_id"] == user]
+            (now,) = [stay for stay in discord.stays() if stay["user_id"] == user and stay["ended_at"] is None]
+            assert [row["channel_id"] for row in mine if row["ended_at"] is None] == [now["channel_id"]]
+            ordered = sorted(mine, key=in_order)
+            assert all(a["ended_at"] <= b["started_at"] for a, b in itertools.pairwise(ordered))
+
+
+@pytest.mark.parametrize("switch", ["duplicate", "omit_member", "omit_flags", "null_channel"])
+async def test_odd_payloads(stage: Scene, switch: str) -> None:
+    """Duplicates, missing members, missing flags, null channels: all legal."""
+    stage.discord.set_faults(**{switch: True})
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        stage.discord.set_state(stage.ada, self_mute=True)
+        stage.discord.switch(stage.ada, stage.sofa)
+        await stage.settled(listener, stays=2)
+        stage.discord.resend(3)
+        stage.discord.outage(stage.guild)
+        stage.discord.recover(stage.guild)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=2), stage.ada)
+
+
+async def test_an_outage_of_the_guild(stage: Scene) -> None:
+    """What happened in it comes with the roll call; no ghosts."""
+    async with stage.listening() as listener:
+        discord = stage.discord
+        discord.join(stage.ada, stage.desk)
+        discord.join(stage.bob, stage.desk)
+        await stage.settled(listener, stays=2)
+        discord.outage(stage.guild)
+        discord.leave(stage.ada)
+        discord.switch(stage.bob, stage.sofa)
+        discord.recover(stage.guild)
+        rows = await stage.settled(listener, stays=3)
+        stage.check(rows, stage.ada, stage.bob)
+        assert [row["user_id"] for row in rows if row["ended_at"] is None] == [stage.bob]
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_removed_from_the_guild_and_invited_again(stage: Scene, away: bool) -> None:
+    """Sessions end with the bot's leaving, also if that happened while nobody was connected."""
+    async with stage.listening() as listener:
+        discord = stage.discord
+        discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        if away:
+            discord.faults.refuse = True
+            discord.forget_sessions()
+            discord.abort()
+            await soon(lambda: not discord.state()["connections"])
+        discord.remove_guild(stage.guild)
+        discord.faults.refuse = False
+        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 0)
+        await discord.wait_connected()
+        discord.add_bot(stage.guild)
+        rows = await stage.settled(listener, stays=2)
+        assert sorted((row["ended_by"] or "", row["started_by"]) for row in rows) == [
+            ("", "roll_call"),
+            ("guild_left", "joined"),
+        ]
+
+
+async def test_an_unknown_channel(stage: Scene) -> None:
+    """A channel that nobody has named is a channel."""
+    async with stage.listening() as listener:
+        hidden = stage.discord.add_channel(stage.guild, "Hidden", announced=False)
+        stage.discord.join(stage.ada, hidden)
+        await stage.settled(listener, stays=1)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=1), stage.ada)
