@@ -51,7 +51,7 @@ class Stay:
         self.recorded = {session.session_id: _unrevised(session)}
 
     def doubt(self) -> None:
-        """The service may have cut or refused what was sent of this stay, knowing more than we did: it is sent again."""
+        """What was sent may have been cut or refused by a service that knew more than we did: it is sent again."""
         self.recorded = {session_id: replace(session, revision=-1) for session_id, session in self.recorded.items()}
 
 

@@ -45,7 +45,7 @@ def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], en
 
 
 def test_what_the_service_refused_while_it_knew_more_than_we_did_is_written_again() -> None:
-    """Out, a switch, and in again between two looks at the log: the switch's session was refused, and stands after all."""
+    """Out, a switch, in again, between two looks at the log: the refused session of the switch stands after all."""
     world = Harness()
     world.connect({GUILD: {}})
     world.opt_in(ADA)
