@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from db_client.errors import OutcomeUnknown, ServiceUnavailable
@@ -38,6 +41,54 @@ MOST_ANSWER_BYTES = 64 * 1024 * 1024
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
+class _Deadline(threading.local):
+    """Until when this thread's request may take, by the monotonic clock."""
+
+    at = float("inf")
+
+
+_deadline = _Deadline()
+
+
+class BoundedSocket(socket.socket):
+    """A socket on which no receive outlasts the deadline, so that neither headers nor a body can be dripped past it."""
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """As of any socket; raises TimeoutError at the deadline."""
+        left = _deadline.at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline has passed")
+        limit = self.gettimeout()
+        if limit is None or limit > left:
+            self.settimeout(left)
+        return super().recv_into(buffer, nbytes, flags)
+
+
+class BoundedConnection(HTTPConnection):
+    """A connection by such a socket."""
+
+    def _new_conn(self) -> socket.socket:
+        plain = super()._new_conn()
+        timeout = plain.gettimeout()
+        bounded = BoundedSocket(fileno=plain.detach())
+        bounded.settimeout(timeout)
+        return bounded
+
+
+class BoundedPool(HTTPConnectionPool):
+    """Connections whose answers end by the deadline."""
+
+    ConnectionCls = BoundedConnection
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Heals once, and ends by the deadline. Over TLS only the time of each receive, and the body, are bounded."""
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=HEALED_ONCE, pool_connections=1, pool_maxsize=1)
+        self.poolmanager.pool_classes_by_scheme = {"http": BoundedPool, "https": HTTPSConnectionPool}
+
+
 class Answer(NamedTuple):
     """What came back; `from_service` is True if it carries the header that rqlite and the embedded service send."""
 
@@ -58,7 +109,7 @@ class Transport:
 
     def post(self, path: str, body: bytes, *, within: float) -> Answer:
         """The service's answer; raises ServiceUnavailable, or OutcomeUnknown where the body may have been received."""
-        deadline = time.monotonic() + within
+        deadline = _deadline.at = time.monotonic() + within
         try:
             response = self._session().post(
                 self._base + path,
@@ -71,7 +122,7 @@ class Transport:
                 return Answer(response.status_code, _read(response, deadline), "X-RQLITE-VERSION" in response.headers)
         except requests.ConnectTimeout as problem:
             raise ServiceUnavailable("connect_timeout") from problem
-        except requests.Timeout as problem:
+        except (requests.Timeout, ReadTimeoutError) as problem:
             raise OutcomeUnknown("timeout") from problem
         except requests.ConnectionError as problem:
             raise _connection_failure(problem) from problem
@@ -85,8 +136,8 @@ class Transport:
             session.trust_env = False  # no proxies, no .netrc: the service is ours
             session.auth = self._auth
             session.headers["Content-Type"] = "application/json"
-            session.mount("http://", HTTPAdapter(max_retries=HEALED_ONCE, pool_connections=1, pool_maxsize=1))
-            session.mount("https://", HTTPAdapter(max_retries=HEALED_ONCE, pool_connections=1, pool_maxsize=1))
+            session.mount("http://", BoundedAdapter())
+            session.mount("https://", BoundedAdapter())
             self._sessions.session, self._sessions.pid = session, os.getpid()
         return session
 
