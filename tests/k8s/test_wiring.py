@@ -11,6 +11,12 @@ import pytest
 import yaml
 
 from db_client.settings import StoreSettings
+from db_client.store import Store
+from gateway_listener.health import Condition
+from gateway_listener.health import pages as listener_pages
+from gateway_listener.settings import Settings as ListenerSettings
+from interactions_api.app import create_app
+from interactions_api.settings import Settings as EndpointSettings
 from program.environment import Environment
 from tests.k8s.combinations import K8S
 from tests.k8s.kustomization import Resource, containers, documents, pods
@@ -140,13 +146,7 @@ def test_only_the_listener_has_the_token(resources: list[Resource]) -> None:
     assert holders == ["listener"]
 
 
-def settings_of(name: str) -> Any:
-    """The settings class of a program of ours, by its container's name."""
-    if name == "interactions":
-        from interactions_api.settings import Settings
-    else:
-        from gateway_listener.settings import Settings  # type: ignore[assignment]
-    return Settings
+SETTINGS: dict[str, Any] = {"interactions": EndpointSettings, "listener": ListenerSettings}
 
 
 @pytest.mark.parametrize("optional", [True, False], ids=["with password", "without password"])
@@ -154,7 +154,7 @@ def settings_of(name: str) -> Any:
 def test_settings_take_what_the_pod_gives(base: list[Resource], name: str, optional: bool) -> None:
     """A pod's variables are complete, well-formed, and all known to the program."""
     variables = Asked(environment(container(base, name), optional=optional))
-    settings_of(name).read(variables)
+    SETTINGS[name].read(variables)
     assert set(variables) <= variables.names | READ_BY_GUNICORN
 
 
@@ -178,12 +178,13 @@ def test_each_shard_has_its_pod(resources: list[Resource]) -> None:
     assert int(variables["SHARD_ID"]) == listener["replicas"] - 1
 
 
-def test_the_ingress_opens_only_the_endpoint(everything: list[Resource]) -> None:
+def test_the_ingress_opens_only_the_endpoint(everything: list[Resource], tmp_path: Path) -> None:
     """From outside only /interactions can be reached, over TLS, at a Service and port that exist."""
     (ingress,) = documents(K8S / "overlays" / "example" / "ingress.yaml")
     (rule,) = ingress["spec"]["rules"]
     (path,) = rule["http"]["paths"]
     assert (path["path"], path["pathType"]) == ("/interactions", "Exact")
+    assert path["path"] in pages_of_the_endpoint(tmp_path)
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
     backend = path["backend"]["service"]
     service = named(everything, "Service", backend["name"])
@@ -214,17 +215,37 @@ def test_the_data_is_on_the_volume(resources: list[Resource]) -> None:
     assert mounts["file"] == "/rqlite/file"
 
 
-def test_probes_ask_pages_that_exist(base: list[Resource]) -> None:
+def pages_of_the_endpoint(folder: Path) -> set[str]:
+    """The paths that the endpoint answers."""
+    settings = EndpointSettings(public_keys=(FILLED_IN["DISCORD_PUBLIC_KEY"],))
+    store = Store(StoreSettings(queue_file=folder / "queue.db"))
+    return {rule.rule for rule in create_app(settings, store).url_map.iter_rules()}
+
+
+def pages_of_the_listener() -> set[str]:
+    """The paths that the listener answers on its metrics port."""
+    application = listener_pages(lambda: Condition(live={}, ready={}))
+    return {resource.canonical for resource in application.router.resources()}
+
+
+def test_probes_ask_pages_that_exist(base: list[Resource], tmp_path: Path) -> None:
     """/livez and /readyz of ours; rqlite's /readyz, which asks for no leader where a restart would not help."""
-    for name, port in (("interactions", "http"), ("listener", "metrics")):
-        asked = {probe: container(base, name)[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")}
-        assert asked == {
-            "livenessProbe": {"path": "/livez", "port": port},
-            "readinessProbe": {"path": "/readyz", "port": port},
-        }
+    for name, pages in (("interactions", pages_of_the_endpoint(tmp_path)), ("listener", pages_of_the_listener())):
+        of = container(base, name)
+        (port,) = of["ports"]
+        for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+            assert of[probe]["httpGet"] == {"path": path, "port": port["name"]}
+            assert path in pages
     rqlite = container(base, "rqlite")
-    assert rqlite["livenessProbe"]["httpGet"]["path"] == "/readyz?noleader"
-    assert rqlite["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert rqlite["livenessProbe"]["httpGet"] == {"path": "/readyz?noleader", "port": "http"}
+    assert rqlite["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_the_ports_are_those_the_programs_listen_on(base: list[Resource]) -> None:
+    """The container's port is the one its variables name."""
+    for name, variable in (("interactions", "PORT"), ("listener", "METRICS_PORT")):
+        of = container(base, name)
+        assert environment(of)[variable] == str(of["ports"][0]["containerPort"])
 
 
 def test_the_readme_names_every_folder() -> None:
