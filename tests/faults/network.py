@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from db_client.errors import DbClientError
@@ -116,6 +118,26 @@ def keep_alive_race(folder: Path, count: int, chance: random.Random) -> Figure:
 BUDGET = 1.0
 
 
+@contextlib.contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port of this machine that drops SYNs: its queue of connections that nobody accepts is full."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(16):
+            caller = sockets.enter_context(socket.socket())
+            caller.settimeout(0.2)
+            try:
+                caller.connect(("127.0.0.1", port))
+            except TimeoutError:
+                break
+        else:
+            raise AssertionError("the port went on answering")
+        yield port
+
+
 @campaign(
     15,
     "hang, drip, Retry-After, dropped SYN, DNS, within an interaction's budget",
@@ -126,7 +148,7 @@ BUDGET = 1.0
 )
 def kept_waiting(folder: Path, count: int, chance: random.Random) -> Figure:
     worst = 0.0
-    with start_embedded(folder / "service") as service, FaultProxy(service.url) as proxy:
+    with start_embedded(folder / "service") as service, FaultProxy(service.url) as proxy, deaf_port() as deaf:
         faults = [
             Fault(Do.HANG),
             Fault(Do.HANG_AFTER),
@@ -136,7 +158,7 @@ def kept_waiting(folder: Path, count: int, chance: random.Random) -> Figure:
             Fault(Do.STATUS, status=429),
             Fault(Do.STATUS, status=413),
         ]
-        urls = ["http://10.255.255.1:8080", "http://no-such-host.invalid:8080", "http://127.0.0.1:9"]
+        urls = [f"http://127.0.0.1:{deaf}", "http://no-such-host.invalid:8080", "http://127.0.0.1:9"]
         cases = [(proxy.url, fault) for fault in faults] + [(url, Fault()) for url in urls]
         for turn in range(count):
             for number, (url, fault) in enumerate(cases):
