@@ -95,6 +95,11 @@ class Scene:
             what="the listener follows the decision",
         )
 
+    async def moment(self) -> None:
+        """Until the clock shows another time, so that what follows is later."""
+        now = wall_clock()
+        await soon(lambda: wall_clock() > now + 5)
+
     # --- looking ---
 
     async def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -202,6 +202,7 @@ async def test_odd_payloads(stage: Scene, switch: str) -> None:
     async with stage.listening() as listener:
         stage.discord.join(stage.ada, stage.desk)
         stage.discord.set_state(stage.ada, self_mute=True)
+        await stage.moment()
         stage.discord.switch(stage.ada, stage.sofa)
         await stage.settled(listener, stays=2)
         stage.discord.resend(3)

@@ -237,7 +237,7 @@ def test_durations_go_on_after_a_restart(world: Harness) -> None:
 
 
 def test_a_decision_while_nobody_listened(world: Harness) -> None:
-    """Out while the listener was down ends the session then; in starts at the roll call, no earlier than the decision."""
+    """Out while the listener was down ends the session then; in starts at the roll call."""
     world.pass_ms(1000)
     world.service.write(world.decision(ADA, "out"))
     world.service.write(world.decision(CAT, "in"))

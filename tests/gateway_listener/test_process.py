@@ -1,0 +1,126 @@
+"""`python -m gateway_listener` as a process: its exit statuses, what it prints, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from db_client.records import ConsentDecision
+from db_client.settings import StoreSettings
+from db_client.snowflake import earliest
+from db_client.statements import Statement
+from db_client.store import Fate, Store
+from tests.services import RunningService
+from tests.simulated_discord.control import Control, start_process
+from tests.simulated_discord.server import wall_clock
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def discord() -> Iterator[Control]:
+    with start_process(seed=11) as control:
+        yield control
+
+
+@contextmanager
+def listener(folder: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The real program with these variables and nothing of ours beside; killed at the end if it still runs."""
+    environment = {"PATH": os.environ["PATH"], "METRICS_PORT": "0", "METRICS_HOST": "127.0.0.1", **variables}
+    with (folder / "listener.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "gateway_listener"], env=environment, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def logged(folder: Path) -> str:
+    return (folder / "listener.log").read_text()
+
+
+@pytest.fixture
+def variables(discord: Control, service: RunningService, tmp_path: Path) -> dict[str, str]:
+    return {
+        **discord.environment(),
+        "SQLITE_SERVICE_URL": service.url,
+        "QUEUE_FILE": str(tmp_path / "queue.db"),
+        "LOG_LEVEL": "debug",
+    }
+
+
+def test_everything_that_is_missing_or_wrong_at_once(tmp_path: Path) -> None:
+    """Exit status 2, and one line for each problem."""
+    with listener(tmp_path, {"SHARD_COUNT": "none"}) as process:
+        assert process.wait(30) == 2
+    lines = logged(tmp_path).splitlines()
+    assert len(lines) == 2
+    assert "DISCORD_BOT_TOKEN" in lines[0]
+    assert "Reset Token" in lines[0]
+    assert "SHARD_COUNT" in lines[1]
+
+
+def test_a_token_that_discord_refuses(variables: dict[str, str], tmp_path: Path) -> None:
+    """Exit status 3, and what to do; the token itself is not shown."""
+    with listener(tmp_path, {**variables, "DISCORD_BOT_TOKEN": "not-the-token"}) as process:
+        assert process.wait(30) == 3
+    assert "Reset Token" in logged(tmp_path)
+    assert "not-the-token" not in logged(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_ended_with_people_in_voice(
+    discord: Control, service: RunningService, variables: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """However it ends, the next start knows what was open: who stayed goes on, who left is closed, nobody is doubled."""
+    store = Store(StoreSettings(service.url, tmp_path / "endpoint.db"))
+    store.start()
+    guild = discord.add_guild("Study room")
+    desk, sofa = discord.add_channel(guild, "Desk"), discord.add_channel(guild, "Sofa")
+    stays, leaves, moves, never = people = [discord.add_user() for _ in range(4)]
+    decisions = [ConsentDecision(earliest(wall_clock()) + n, user, "in", "u", "U") for n, user in enumerate(people[:3])]
+    assert store.deliver(store.keep(decisions), within=10) is Fate.STORED
+
+    def rows() -> list[dict[str, object]]:
+        return store.query(Statement("SELECT * FROM voice_sessions ORDER BY user_id, started_at", {}), within=5)[0]
+
+    with listener(tmp_path, variables) as process:
+        eventually(lambda: discord.state()["connected_shards"] == [0] and discord.state()["connections"] == 1)
+        for user in people:
+            discord.join(user, desk)
+        eventually(lambda: len(rows()) == 3, what="three sessions are open")
+        process.send_signal(number)
+        assert process.wait(30) == (0 if number is not signal.SIGKILL else -signal.SIGKILL)
+    assert all(row["ended_at"] is None for row in rows())
+    eventually(lambda: discord.state()["connections"] == 0)
+    discord.leave(leaves)
+    discord.switch(moves, sofa)
+    with listener(tmp_path, variables) as process:
+        eventually(lambda: len(rows()) == 4 and sum(row["ended_at"] is None for row in rows()) == 2)
+        discord.leave(stays)
+        discord.leave(moves)
+        eventually(lambda: all(row["ended_at"] is not None for row in rows()))
+        process.terminate()
+        assert process.wait(30) == 0
+    by_person = {
+        user: [(row["channel_id"], row["ended_by"]) for row in rows() if row["user_id"] == user] for user in people
+    }
+    assert by_person == {
+        stays: [(desk, "left")],
+        leaves: [(desk, "roll_call")],
+        moves: [(desk, "roll_call"), (sofa, "left")],
+        never: [],
+    }
+    for user in people:
+        assert str(user) not in logged(tmp_path)
+    assert variables["DISCORD_BOT_TOKEN"] not in logged(tmp_path)
+    discord.leave(never)
+    discord.remove_guild(guild)
+    store.stop(within=1)

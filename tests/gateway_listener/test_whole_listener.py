@@ -1,0 +1,257 @@
+"""The whole listener in one loop: consent, outages of the service, restarts, lost disks, two at once, shards, names."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from db_client.records import Retraction, VoiceSession
+from gateway_listener.reading import session_of
+from tests.gateway_listener.running import SLACK_MS, Scene, scene
+from tests.services import RunningService
+from tests.simulated_discord.server import wall_clock
+from tests.waiting import soon
+
+
+async def test_only_those_who_are_in(stage: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Three people play, two are in; the third is in no row, no file of the listener's, and no log."""
+    async with stage.listening() as listener:
+        for user in (stage.ada, stage.bob, stage.cat):
+            stage.discord.join(user, stage.desk)
+            stage.discord.set_state(user, self_mute=True)
+            await stage.moment()
+            stage.discord.switch(user, stage.sofa)
+            await stage.moment()
+            stage.discord.leave(user)
+        await soon(lambda: listener._tracker.counts["left"] == 3)
+        stage.check(await stage.settled(listener, stays=4), stage.ada, stage.bob)
+    secret = str(stage.cat).encode()
+    for file in stage.folder.rglob("queue*"):
+        assert secret not in file.read_bytes(), file
+    assert str(stage.cat) not in caplog.text
+
+
+async def test_consent_while_in_voice(stage: Scene) -> None:
+    """Opting in starts a session at that moment, opting out ends it at that moment."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.cat, stage.desk)
+        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 1)
+        decided_in = wall_clock()
+        await stage.decide(stage.cat, "in", decided_in)
+        await stage.settled(listener, stays=1)
+        decided_out = decided_in + 50
+        await stage.decide(stage.cat, "out", decided_out)
+        await stage.followed(listener, stage.cat, is_in=False)
+        (row,) = await stage.settled(listener, stays=1)
+        assert (row["started_at"], row["ended_at"]) == (decided_in, decided_out)
+        assert (row["started_by"], row["ended_by"]) == ("opted_in", "opted_out")
+
+
+async def test_erasure_leaves_nothing(stage: Scene) -> None:
+    """Rows, queue and notes of the person are gone, and nothing brings them back."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        stage.discord.join(stage.bob, stage.desk)
+        await stage.settled(listener, stays=2)
+        await stage.decide(stage.ada, "erase")
+        await stage.followed(listener, stage.ada, is_in=False)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 1)
+        (row,) = await stage.settled(listener, stays=1)
+        assert row["user_id"] == stage.bob
+        assert not [key for key, value in listener._store.notes().items() if str(stage.ada) in key + value]
+
+
+async def test_with_the_service_away_in_the_middle(stage: Scene) -> None:
+    """What happens meanwhile arrives later, whole and in order; the gateway side notices nothing."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        stage.service.kill()
+        stage.discord.switch(stage.ada, stage.sofa)
+        stage.discord.join(stage.bob, stage.sofa)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._recorder.idle and listener._tracker.counts["left"] == 1)
+        assert not listener._store.idle()
+        await asyncio.to_thread(stage.service.restart)
+        rows = await stage.settled(listener, stays=3)
+        stage.check(rows, stage.ada, stage.bob)
+
+
+async def test_started_while_the_service_is_away(stage: Scene) -> None:
+    """A disk that knows goes on by itself; one that does not tracks in memory, and decides nothing from an error."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+    stage.service.kill()
+    stage.discord.switch(stage.ada, stage.sofa)
+    async with stage.listening() as listener:
+        assert listener._tracker.figures()["open_sessions"] == 1
+        await asyncio.to_thread(stage.service.restart)
+        stage.check(await stage.settled(listener, stays=2), stage.ada)
+
+
+async def test_a_new_disk_while_the_service_is_away(stage: Scene) -> None:
+    """Nothing is written until the service says what was open; then the same comes out."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        stage.discord.join(stage.bob, stage.desk)
+        await stage.settled(listener, stays=2)
+        await soon(lambda: listener._store.idle())
+    for file in stage.folder.glob("queue*"):
+        file.unlink()
+    stage.service.kill()
+    stage.discord.leave(stage.bob)
+    async with stage.listening(connected=False) as listener:
+        await stage.discord.wait_connected()
+        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 1)
+        assert not listener.condition().ready["what was recorded before is known"]
+        assert listener._tracker.figures()["open_sessions"] == 0
+        await asyncio.to_thread(stage.service.restart)
+        await soon(lambda: listener._tracker.recording)
+        rows = await stage.settled(listener, stays=2)
+        stage.check(rows, stage.ada, stage.bob)
+        assert {row["user_id"]: row["ended_by"] for row in rows} == {stage.ada: None, stage.bob: "roll_call"}
+
+
+async def test_two_listeners_on_one_shard(stage: Scene) -> None:
+    """By mistake: no doubled session, and the second takes over the first's sessions within one comparison."""
+    async with (
+        stage.listening(RECONCILE_EVERY="1") as first,
+        stage.listening(RECONCILE_EVERY="1", QUEUE_FILE=str(stage.folder / "second.db")) as second,
+    ):
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(first, stays=1)
+        await soon(
+            lambda: first._drift["unknown"] + second._drift["unknown"] >= 1, what="one finds the other's session"
+        )
+        await soon(
+            lambda: (
+                set(first._tracker._ledger.stays_of(stage.ada, stage.guild)[-1].recorded)
+                == set(second._tracker._ledger.stays_of(stage.ada, stage.guild)[-1].recorded)
+            ),
+            what="both have the same session",
+        )
+        first.stop()
+        stage.discord.leave(stage.ada)
+        await soon(lambda: second._tracker.counts["left"] == 1)
+        stage.check(await stage.settled(second, stays=1), stage.ada)
+
+
+async def test_what_somebody_did_to_the_rows_is_put_right(stage: Scene) -> None:
+    """A missing session is written again, one of a person who is not there is ended; both are counted."""
+    async with stage.listening(RECONCILE_EVERY="1") as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        (row,) = await stage.settled(listener, stays=1)
+        session = session_of(row)
+        ghost = VoiceSession("ghost", stage.guild, stage.sofa, stage.bob, wall_clock() - 50, "joined", 0, wall_clock())
+        await stage.write(Retraction(session.session_id, stage.ada, session.revision + 1), ghost)
+        await soon(lambda: listener._drift["missing"] >= 1 and listener._drift["ghost"] >= 1)
+        rows = await stage.settled(listener, stays=2)
+        assert [row["user_id"] for row in rows if row["ended_at"] is None] == [stage.ada]
+
+
+async def test_names_of_guilds_with_consent_only(stage: Scene) -> None:
+    """Names, kinds, the AFK channel and deletions are kept current; of other guilds nothing is known."""
+    discord = stage.discord
+    other = discord.add_guild("Private club")
+    hall = discord.add_channel(other, "Hall")
+    async with stage.listening() as listener:
+        discord.join(stage.cat, hall)
+        discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        discord.rename_guild(stage.guild, "Reading room")
+        stand = discord.add_channel(stage.guild, "Stand", kind="stage")
+        discord.rename_channel(stage.desk, "Long desk")
+        discord.set_afk_channel(stage.guild, stage.sofa)
+        discord.delete_channel(stand)
+
+        async def named() -> tuple[object, object]:
+            return await stage.query("SELECT * FROM guilds"), await stage.query("SELECT * FROM channels")
+
+        for _ in range(200):
+            guilds, channels = await named()
+            if guilds[0]["afk_channel_id"] and any(channel["deleted_at"] for channel in channels):
+                break
+            await asyncio.sleep(0.02)
+    assert [(guild["guild_id"], guild["name"], guild["afk_channel_id"]) for guild in guilds] == [
+        (stage.guild, "Reading room", stage.sofa)
+    ]
+    assert {channel["name"]: (channel["kind"], channel["deleted_at"] is not None) for channel in channels} == {
+        "Long desk": (2, False),
+        "Sofa": (2, False),
+        "Stand": (13, True),
+    }
+
+
+async def test_one_shard_of_two_re_identifies(tmp_path: Path, service: RunningService) -> None:
+    """One process a shard: the other's sessions are not touched."""
+    async with scene(tmp_path, service, shards=2) as stage:
+        discord = stage.discord
+        guilds = [discord.add_guild(f"guild {number}") for number in range(8)]
+        by_shard = {(guild >> 22) % 2: guild for guild in guilds}
+        assert set(by_shard) == {0, 1}
+        rooms = {shard: discord.add_channel(guild, "Room") for shard, guild in by_shard.items()}
+        people = {0: stage.ada, 1: stage.bob}
+        for user in people.values():
+            await stage.decide(user, "in")
+        async with (
+            stage.listening(connected=False, SHARD_ID="0", SHARD_COUNT="2") as first,
+            stage.listening(
+                connected=False, SHARD_ID="1", SHARD_COUNT="2", QUEUE_FILE=str(tmp_path / "second.db")
+            ) as second,
+        ):
+            await stage.until_live(first)
+            await stage.until_live(second)
+            for shard, user in people.items():
+                discord.join(user, rooms[shard])
+            await stage.settled(first, stays=2)
+            discord.invalidate(False, shard=0)
+            await soon(lambda: discord.state()["identifies"] == 3)
+            await stage.until_live(first)
+            assert second._supervisor is not None
+            assert second._supervisor.counts["reconnects"] == 0
+            for user in people.values():
+                discord.leave(user)
+            await soon(lambda: first._tracker.counts["left"] == second._tracker.counts["left"] == 1)
+            await soon(lambda: first._store.idle() and first._recorder.idle)
+            stage.check(await stage.settled(second, stays=2), *people.values())
+
+
+async def test_the_pages(stage: Scene) -> None:
+    """Red before the gateway is ready, green after, red again without it; nothing on them is about a person."""
+
+    async def page(port: int, name: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/{name}") as answer:
+            return answer.status, await answer.text()
+
+    stage.discord.set_faults(refuse=True)
+    async with stage.listening(connected=False) as listener:
+        await soon(lambda: listener._supervisor is not None and listener._supervisor.counts["reconnects"] > 0)
+        assert (await page(listener.metrics_port, "livez"))[0] == 200
+        status, text = await page(listener.metrics_port, "readyz")
+        assert (status, "[-]the gateway is ready" in text) == (503, True)
+        stage.discord.clear_faults()
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.until_live(listener)
+        await stage.settled(listener, stays=1)
+        assert (await page(listener.metrics_port, "readyz"))[0] == 200
+        status, text = await page(listener.metrics_port, "metrics")
+        assert status == 200
+        assert "bigbrother_listener_open_sessions 1.0" in text
+        assert str(stage.ada) not in text
+        assert str(stage.guild) not in text
+
+
+async def test_a_decision_is_followed(stage: Scene) -> None:
+    """Who opts in before joining is recorded from the first moment."""
+    async with stage.listening() as listener:
+        await stage.decide(stage.cat, "in")
+        await stage.followed(listener, stage.cat)
+        stage.discord.join(stage.cat, stage.desk)
+        (row,) = await stage.settled(listener, stays=1)
+        (stay,) = stage.discord.stays()
+        assert abs(row["started_at"] - stay["started_at"]) <= SLACK_MS
