@@ -60,11 +60,10 @@ def test_everything_that_is_missing_or_wrong_at_once(tmp_path: Path) -> None:
     """Exit status 2, and one line for each problem."""
     with listener(tmp_path, {"SHARD_COUNT": "none"}) as process:
         assert process.wait(30) == 2
-    lines = logged(tmp_path).splitlines()
-    assert len(lines) == 2
-    assert "DISCORD_BOT_TOKEN" in lines[0]
-    assert "Reset Token" in lines[0]
-    assert "SHARD_COUNT" in lines[1]
+    shards, token = logged(tmp_path).splitlines()
+    assert "SHARD_COUNT" in shards
+    assert "DISCORD_BOT_TOKEN" in token
+    assert "Reset Token" in token
 
 
 def test_a_token_that_discord_refuses(variables: dict[str, str], tmp_path: Path) -> None:
@@ -85,7 +84,8 @@ def test_ended_with_people_in_voice(
     guild = discord.add_guild("Study room")
     desk, sofa = discord.add_channel(guild, "Desk"), discord.add_channel(guild, "Sofa")
     stays, leaves, moves, never = people = [discord.add_user() for _ in range(4)]
-    decisions = [ConsentDecision(earliest(wall_clock()) + n, user, "in", "u", "U") for n, user in enumerate(people[:3])]
+    now = earliest(wall_clock())
+    decisions = [ConsentDecision(now + place, user, "in", "u", "U") for place, user in enumerate(people[:3])]
     assert store.deliver(store.keep(decisions), within=10) is Fate.STORED
 
     def rows() -> list[dict[str, object]]:
@@ -109,15 +109,14 @@ def test_ended_with_people_in_voice(
         eventually(lambda: all(row["ended_at"] is not None for row in rows()))
         process.terminate()
         assert process.wait(30) == 0
-    by_person = {
-        user: [(row["channel_id"], row["ended_by"]) for row in rows() if row["user_id"] == user] for user in people
-    }
-    assert by_person == {
-        stays: [(desk, "left")],
-        leaves: [(desk, "roll_call")],
-        moves: [(desk, "roll_call"), (sofa, "left")],
-        never: [],
-    }
+    assert sorted((row["user_id"], row["channel_id"], row["ended_by"]) for row in rows()) == sorted(
+        [
+            (stays, desk, "left"),
+            (leaves, desk, "roll_call"),
+            (moves, desk, "roll_call"),
+            (moves, sofa, "left"),
+        ]
+    )
     for user in people:
         assert str(user) not in logged(tmp_path)
     assert variables["DISCORD_BOT_TOKEN"] not in logged(tmp_path)
