@@ -78,7 +78,7 @@ def test_a_token_that_discord_refuses(variables: dict[str, str], tmp_path: Path)
 def test_ended_with_people_in_voice(
     discord: Control, service: RunningService, variables: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """However it ends, the next start knows what was open: who stayed goes on, who left is closed, nobody is doubled."""
+    """However it ends, the next start knows what was open: who stayed goes on, who left is closed."""
     store = Store(StoreSettings(service.url, tmp_path / "endpoint.db"))
     store.start()
     guild = discord.add_guild("Study room")
