@@ -98,10 +98,9 @@ def _simulated(variables: Mapping[str, str], pause: Callable[[float], None]) -> 
     folder = Path(tempfile.mkdtemp(prefix="bigbrotherbot-run-"))
     seed = Random().randrange(2**31)
     try:
-        with stage(folder, variables, pause, ports=usual_ports(), channels=ROOMS, people=INHABITANTS, seed=seed) as (
-            scene,
-            system,
-        ):
+        ports = usual_ports(variables)
+        raised = stage(folder, variables, pause, ports=ports, channels=ROOMS, people=INHABITANTS, seed=seed)
+        with raised as (scene, system):
             yield Life("a simulated Discord", "It was simulated: what was recorded is deleted.", scene), system
     finally:
         shutil.rmtree(folder, ignore_errors=True)

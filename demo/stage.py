@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from demo.plan import Ports, is_ours, plan
+from demo.plan import Ports, is_ours, plan, wanted_ports
 from demo.programs import ROOT, Fleet, free_port, with_this_python
 from demo.scene import Scene, start_discord
 from demo.system import System
@@ -16,9 +16,10 @@ from demo.system import System
 GUILD = "Study room"
 
 
-def usual_ports() -> Ports:
-    """The ports of the README where they are free, others where they are not."""
-    return Ports(free_port(Ports.web), free_port(Ports.sqlite), free_port(Ports.listener))
+def usual_ports(variables: Mapping[str, str]) -> Ports:
+    """The ports that the settings or the README name where they are free, others where they are not."""
+    wanted = wanted_ports(variables)
+    return Ports(free_port(wanted.web), free_port(wanted.sqlite), free_port(wanted.listener))
 
 
 def any_ports() -> Ports:

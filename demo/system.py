@@ -49,7 +49,7 @@ class System:
     def wait_ready(self, pause: Callable[[float], None], names: Iterable[str] = NAMES, *, within: float = 60.0) -> None:
         """Waits until each of them is ready; raises NotInTime, at once if one of them has ended."""
         for name in names:
-            self.wait(pause, partial(self.ready, name), f"{name} to be ready", within=within, program=name)
+            self.wait(pause, partial(self.ready, name), f"{name} is ready", within=within, program=name)
 
     def wait(
         self,
@@ -66,9 +66,10 @@ class System:
         while not condition():
             ended = awaited is not None and not awaited.running
             if ended or time.monotonic() > deadline:
-                status = f"; {program} ended with status {awaited.exit_status}" if ended and awaited else ""
-                tail = "\n".join(f"  {line}" for line in (awaited.last_lines() if awaited else []))
-                raise NotInTime(f"waited {within:.0f} s for {what}{status}\n{tail}".rstrip())
+                tail = "".join(f"\n  {line}" for line in (awaited.last_lines() if awaited else []))
+                status = awaited.exit_status if awaited else None
+                why = f"{program} ended with status {status}, and" if ended else f"In {within:.0f} s"
+                raise NotInTime(f"{why} this did not come: {what}{tail}")
             pause(0.05)
 
     @property

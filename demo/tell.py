@@ -46,7 +46,7 @@ def _play(folder: Path, pause: Callable[[float], None], say: Callable[[str], Non
             pause(step.pause)
             perform(step, scene, system, pause, say)
         say("The story is told; what still waits is delivered.")
-        system.wait(pause, system.settled, "every write to be delivered and every session to end", within=30)
+        system.wait(pause, system.settled, "every write is delivered and every session has ended", within=30)
         pairs = compare(
             consented(scene.stays(), scene.decisions), system.rows(), scene.watches(), heartbeat_ms=HEARTBEAT_MS
         )
@@ -68,7 +68,7 @@ def perform(
         system.fleet["sqlite"].kill()
     elif step.deed == "service_back":
         system.fleet["sqlite"].start()
-        system.wait(pause, lambda: system.queue().waiting == 0, "what waited to be delivered", program="sqlite")
+        system.wait(pause, lambda: system.queue().waiting == 0, "what waited is delivered", program="sqlite")
         say("   Everything that waited is delivered.")
     elif step.deed == "listener_killed":
         system.fleet["listener"].kill()
