@@ -20,7 +20,8 @@ from gunicorn.glogging import Logger
 from gunicorn.util import close_graceful
 from gunicorn.workers import gthread
 
-from sqlite_service.app import Lifecycle, create_app
+from sqlite_service.app import create_app
+from sqlite_service.data_api import Lifecycle
 from sqlite_service.engine import Engine
 from sqlite_service.settings import Settings
 

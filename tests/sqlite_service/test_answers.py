@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from sqlite_service.app import allowed_credentials, authorized
+from sqlite_service.credentials import allowed_credentials, authorized
 from tests.services import RunningService, start_embedded
 from tests.sqlite_service.conftest import count, execute, query, results
 
