@@ -1,1 +1,1 @@
-"""Writes that are never lost: on disk first, then in the SQLite service. Start reading at `store.py` and `DESIGN.md`."""
+"""Writes that are never lost: on disk first, then in the SQLite service. Start at `store.py` and `DESIGN.md`."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from db_client.errors import NotKept, ServiceUnavailable
 from db_client.queue_file import Position, QueueFile
+from db_client.rqlite import Rows
 from db_client.sending import Sender
 
 FIRST_PAUSE = 0.1
@@ -48,6 +49,27 @@ class Receipt(NamedTuple):
 NOTHING = Receipt(0, -1)
 
 
+class Delivered(NamedTuple):
+    """How far delivery came. `answers`: what the statements returned, if they do and this process delivered them."""
+
+    fate: Fate
+    answers: Rows | None
+
+
+class Waiter:
+    """One thread that waits for a receipt; it is woken once, when there is nothing more to wait for."""
+
+    __slots__ = ("answers", "attempts", "position", "receipt", "wake")
+
+    def __init__(self) -> None:
+        self.receipt = NOTHING
+        self.attempts = 0
+        self.position = Position(0, 0)
+        self.answers: Rows | None = None
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
 def pause(failures: int, chance: float) -> float:
     """Seconds to wait after so many failures in a row: growing, with full jitter (`chance` from 0 to 1)."""
     return chance * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 16))
@@ -62,7 +84,8 @@ class Delivery:
         self._chance = chance
         self._lock = threading.Lock()
         self._called = threading.Condition(self._lock)  # the delivering thread waits here
-        self._progress = threading.Condition(self._lock)  # who waits for a receipt waits here
+        self._progress = threading.Condition(self._lock)  # who waits for the end waits here
+        self._waiters: list[Waiter] = []
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._work = True  # something may wait in the file; at first it may have been left by an earlier process
@@ -73,7 +96,6 @@ class Delivery:
         self._last_attempt = 0.0
         self._next_attempt = 0.0
         self._next_erasure = 0.0
-        self._position = Position(0, 0)
         self._seen: tuple[int, int] | None = None
 
     # --- for those who keep and wait ---
@@ -89,23 +111,35 @@ class Delivery:
             self._work = True
             self._called.notify()
 
+    def expect(self, waiter: Waiter, receipt: Receipt) -> None:
+        """The waiter, whose thread calls `wait` next, waits for the receipt; to be called before `call`."""
+        with self._lock:
+            self._start()
+            waiter.receipt, waiter.attempts = receipt, self._attempts
+            self._asked = True
+            if receipt == NOTHING or self._hopeless(waiter):
+                waiter.wake.release()
+            else:
+                self._waiters.append(waiter)
+
+    def wait(self, waiter: Waiter, deadline: float) -> Delivered:
+        """What became of the waiter's receipt by the deadline (of `time.monotonic`); sooner if the service is down."""
+        if not waiter.wake.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            with self._lock:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+        fate = self._fate(waiter.receipt, waiter.position)
+        if time.monotonic() > deadline + OVERRUN_SECONDS:
+            self._sender.count("budget_overruns", "deliver")
+        return Delivered(fate, waiter.answers if fate is Fate.STORED else None)
+
     def wait_for(self, receipt: Receipt, within: float) -> Fate:
         """What became of the receipt's entries after at most `within` seconds; sooner if the service is down."""
         deadline = time.monotonic() + within
-        with self._lock:
-            self._start()
-            attempts = self._attempts
-            self._work = self._asked = True
-            self._called.notify()
-            while self._position.head <= receipt.last and not self._stopping and not self._hopeless(attempts):
-                if (left := deadline - time.monotonic()) <= 0:
-                    break
-                self._progress.wait(left)
-            position = self._position
-        fate = self._fate(receipt, position)
-        if time.monotonic() > deadline + OVERRUN_SECONDS:
-            self._sender.count("budget_overruns", "deliver")
-        return fate
+        waiter = Waiter()
+        self.expect(waiter, receipt)
+        self.call()
+        return self.wait(waiter, deadline).fate
 
     def idle(self) -> bool:
         """True if nothing waits in the file and this process is sending nothing."""
@@ -129,7 +163,7 @@ class Delivery:
                     self._progress.wait(left)
             self._stopping = True
             self._called.notify()
-            self._progress.notify_all()
+            self._wake(lambda waiter: True)
             thread = self._thread
         if thread is not None:
             thread.join(max(0.05, deadline - time.monotonic()))
@@ -138,12 +172,22 @@ class Delivery:
         except NotKept:
             return False
 
-    def _hopeless(self, attempts: int) -> bool:
-        """With the lock held: True if waiting on, since the count of attempts was that, only burns a person's time."""
+    def _hopeless(self, waiter: Waiter) -> bool:
+        """With the lock held: True if waiting on only burns a person's time."""
         now = time.monotonic()
-        if self._busy and now > self._last_attempt + SLOW_SECONDS:
+        if self._stopping or (self._busy and now > self._last_attempt + SLOW_SECONDS):
             return True
-        return self._failures >= KNOWN_DOWN and (self._attempts > attempts or not self._may_try(now))
+        return self._failures >= KNOWN_DOWN and (self._attempts > waiter.attempts or not self._may_try(now))
+
+    def _wake(self, is_over: Callable[[Waiter], bool]) -> None:
+        """With the lock held: wakes the waiters for whom it is over."""
+        still = []
+        for waiter in self._waiters:
+            if is_over(waiter):
+                waiter.wake.release()
+            else:
+                still.append(waiter)
+        self._waiters = still
 
     def _fate(self, receipt: Receipt, position: Position) -> Fate:
         try:
@@ -227,8 +271,12 @@ class Delivery:
                 log.info("delivery goes on", extra={"failures": self._failures})
             self._failures = 0
             self._attempts += 1
-            self._position = batch.position
             self._work |= batch.more
+            for waiter in self._waiters:
+                waiter.position = batch.position
+                if waiter.receipt.first == waiter.receipt.last:
+                    waiter.answers = batch.answers.get(waiter.receipt.last)
+            self._wake(lambda waiter: waiter.receipt.last < batch.position.head)
             self._progress.notify_all()
 
     def _erase(self) -> None:
@@ -243,6 +291,7 @@ class Delivery:
             self._last_attempt = time.monotonic()
             self._next_attempt = self._last_attempt + pause(self._failures, self._chance())
             self._work = True
+            self._wake(self._hopeless)
             self._progress.notify_all()
             failures = self._failures
         if failures in (1, KNOWN_DOWN) or failures % 20 == 0:

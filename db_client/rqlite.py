@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from db_client.errors import OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
 from db_client.statements import Statement
@@ -18,6 +18,9 @@ from db_client.statements import Statement
 # below half of our own deadline because a forward that fails is sent twice.
 EXECUTE = "/db/execute?transaction&timeout=4s"
 QUERY = "/db/query?associative&timeout=4s"
+
+Rows: TypeAlias = list[dict[str, Any]]
+"""Rows as dicts by column."""
 
 _HEX_LITERAL = re.compile(r"\s*[xX]'[0-9a-fA-F]*'\s*")
 
@@ -133,3 +136,13 @@ def lacks_schema(refusal: StatementRefused) -> bool:
 def rows_of(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """The rows of each statement of an associative query."""
     return [list(result.get("rows") or []) for result in results]
+
+
+def returned(results: Iterable[dict[str, Any]]) -> Rows | None:
+    """The rows of the RETURNING clauses among the results of writes; None if there was no such clause."""
+    rows: Rows | None = None
+    for result in results:
+        if (columns := result.get("columns")) is not None:
+            rows = rows or []
+            rows.extend(dict(zip(columns, values, strict=True)) for values in result.get("values") or [])
+    return rows

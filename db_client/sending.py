@@ -12,6 +12,7 @@ from db_client import records, rqlite
 from db_client.erasure import Erasure, erasures_of
 from db_client.errors import NotKept, OutcomeUnknown, Refused, StatementRefused
 from db_client.queue_file import Entry, Position, QueueFile
+from db_client.rqlite import Rows
 from db_client.service import Service
 from db_client.statements import statements_for
 
@@ -34,11 +35,15 @@ class Written(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What was sent, or tried: whether anything waited, whether more does, and how far delivery has come."""
+    """What was sent, or tried: whether anything waited, whether more does, and how far delivery has come.
+
+    `answers`: the rows that an entry's statements returned, by the entry's id, where they return any.
+    """
 
     some: bool
     more: bool
     position: Position
+    answers: dict[int, Rows]
 
 
 class Sender:
@@ -52,6 +57,7 @@ class Sender:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._most = MOST_STATEMENTS
         self._struck: tuple[int, int] = (0, 0)
+        self._answers: dict[int, Rows] = {}
 
     def send_some(self) -> Batch:
         """Delivers the oldest entries, as many as fit one request; raises ServiceUnavailable, or NotKept for the disk.
@@ -61,6 +67,7 @@ class Sender:
         self._service.migrate_once(self._clock())
         entries = self._queue.waiting(self._most)
         batch = self._written(entries)
+        self._answers = {}
         try:
             self._send(batch)
         except OutcomeUnknown:
@@ -71,7 +78,8 @@ class Sender:
         full = len(entries) >= self._most
         self._most = min(MOST_STATEMENTS, self._most * 2)
         position = self._queue.position()
-        return Batch(bool(entries), full or (bool(entries) and position.head <= entries[-1].id), position)
+        more = full or (bool(entries) and position.head <= entries[-1].id)
+        return Batch(bool(entries), more, position, self._answers)
 
     def erase(self) -> int:
         """Asks the service for erasures of the persons whom the file still knows; how many entries were removed."""
@@ -128,7 +136,7 @@ class Sender:
         while batch:
             try:
                 statements = sum(one.statements for one in batch)
-                self._service.execute_encoded([one.encoded for one in batch], statements, ATTEMPT_SECONDS)
+                results = self._service.execute_encoded([one.encoded for one in batch], statements, ATTEMPT_SECONDS)
             except StatementRefused as refusal:
                 if rqlite.lacks_schema(refusal) and self._service.migrate(self._clock()):
                     continue
@@ -144,8 +152,13 @@ class Sender:
                 self._send(batch[:half])
                 batch = batch[half:]
             else:
+                first = 0
                 for one in batch:
                     self.count("delivered", one.kind)
+                    returned = rqlite.returned(results[first : first + one.statements])
+                    if returned is not None:
+                        self._answers[one.entry.id] = returned
+                    first += one.statements
                 self._settle([one.entry for one in batch], [])
                 return
 

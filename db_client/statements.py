@@ -63,25 +63,29 @@ SELECT :user_id, :username, :display_name, :avatar_url, 1, :at, :interaction_id,
        avatar_url = excluded.avatar_url, visibility = excluded.visibility
 """
 
-# What stands follows from the log alone, so the order in which decisions arrive does not matter.
+# What stands follows from the log alone, so the order in which decisions arrive does not matter. `since` is the first
+# decision behind the newest one of the other kind. The row that stands is the answer: whoever decided is told from it.
 STATE_FROM_LOG = """
 UPDATE opt_in_users
    SET version = (SELECT max(interaction_id) FROM consent_log WHERE user_id = :user_id),
        opted_in = (SELECT decision = 'in' FROM consent_log WHERE user_id = :user_id
                     ORDER BY interaction_id DESC LIMIT 1),
-       since = (SELECT min(at) FROM consent_log AS c
+       since = (SELECT at FROM consent_log
                  WHERE user_id = :user_id
-                   AND NOT EXISTS (SELECT 1 FROM consent_log AS d
-                                    WHERE d.user_id = :user_id AND d.interaction_id >= c.interaction_id
-                                      AND (d.decision = 'in') <> (SELECT decision = 'in' FROM consent_log
-                                                                   WHERE user_id = :user_id
-                                                                   ORDER BY interaction_id DESC LIMIT 1)))
+                   AND interaction_id > coalesce((SELECT interaction_id FROM consent_log
+                                                   WHERE user_id = :user_id
+                                                     AND (decision = 'in') <> (SELECT decision = 'in' FROM consent_log
+                                                                                WHERE user_id = :user_id
+                                                                                ORDER BY interaction_id DESC LIMIT 1)
+                                                   ORDER BY interaction_id DESC LIMIT 1), 0)
+                 ORDER BY interaction_id LIMIT 1)
  WHERE user_id = :user_id
+RETURNING opted_in, since, version, visibility
 """
 
 # A decision that arrives late can cut sessions that are already stored. First the parts of closed sessions behind a
-# later consent are given rows of their own (the listener adds them for open ones), then every session is cut. A part's id
-# is that of the stay (what stands before the first '-') and of the consent it begins with, as the listener makes it.
+# later consent are given rows of their own (the listener adds them for open ones), then every session is cut. A part's
+# id is that of the stay (what stands before the first '-') and of the consent it begins with, as the listener has it.
 SPLIT_SESSIONS = """
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
        started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,

@@ -97,27 +97,34 @@ class Answer(NamedTuple):
     from_service: bool
 
 
+class _Line(threading.local):
+    """A thread's own connection and the requests it sends over it; a forked child makes anew what it inherits."""
+
+    pid = 0
+    adapter: BoundedAdapter
+    prepared: dict[str, requests.PreparedRequest]
+
+
 class Transport:
-    """POSTs to one base URL. A session belongs to one thread of one process, so a fork and other threads share none."""
+    """POSTs to one base URL. A connection belongs to one thread of one process: a fork and other threads share none.
+
+    What of a request never changes is prepared once, and goes through the adapter without a `requests.Session`, which
+    would cost as much again for redirects and cookies that a service of ours does not have.
+    """
 
     def __init__(self, service_url: str) -> None:
         parts = urlsplit(service_url)
         address = parts.netloc.rpartition("@")[2]
         self._base = urlunsplit((parts.scheme, address, parts.path.rstrip("/"), "", ""))
         self._auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._sessions = threading.local()
+        self._line = _Line()
 
     def post(self, path: str, body: bytes, *, within: float) -> Answer:
         """The service's answer; raises ServiceUnavailable, or OutcomeUnknown where the body may have been received."""
         deadline = _deadline.at = time.monotonic() + within
         try:
-            response = self._session().post(
-                self._base + path,
-                data=body,
-                timeout=(min(CONNECT_SECONDS, within / ATTEMPTS), within / ATTEMPTS),
-                allow_redirects=False,
-                stream=True,
-            )
+            timeout = (min(CONNECT_SECONDS, within / ATTEMPTS), within / ATTEMPTS)
+            response = self._adapter().send(self._request(path, body), stream=True, timeout=timeout)
             with response:
                 return Answer(response.status_code, _read(response, deadline), "X-RQLITE-VERSION" in response.headers)
         except requests.ConnectTimeout as problem:
@@ -129,17 +136,22 @@ class Transport:
         except (requests.RequestException, HTTPError, OSError) as problem:
             raise OutcomeUnknown("broken_answer") from problem
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._sessions, "session", None)
-        if session is None or self._sessions.pid != os.getpid():
-            session = requests.Session()
-            session.trust_env = False  # no proxies, no .netrc: the service is ours
-            session.auth = self._auth
-            session.headers["Content-Type"] = "application/json"
-            session.mount("http://", BoundedAdapter())
-            session.mount("https://", BoundedAdapter())
-            self._sessions.session, self._sessions.pid = session, os.getpid()
-        return session
+    def _adapter(self) -> BoundedAdapter:
+        line = self._line
+        if line.pid != os.getpid():
+            line.adapter, line.prepared, line.pid = BoundedAdapter(), {}, os.getpid()
+        return line.adapter
+
+    def _request(self, path: str, body: bytes) -> requests.PreparedRequest:
+        prepared = self._line.prepared.get(path)
+        if prepared is None:
+            headers = {"Content-Type": "application/json"}
+            asked = requests.Request("POST", self._base + path, headers=headers, data=b"-", auth=self._auth)
+            prepared = self._line.prepared[path] = asked.prepare()
+        request = prepared.copy()
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        return request
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:

@@ -1,0 +1,62 @@
+"""What several threads ask for at the same time, done once for all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _Place(Generic[T]):
+    """One thread's item. The thread sleeps on `wake` until it is done or the turn comes to act for all."""
+
+    __slots__ = ("done", "item", "wake")
+
+    def __init__(self, item: T) -> None:
+        self.item = item
+        self.done = False
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+class Together(Generic[T]):
+    """One thread at a time acts, for itself and all that wait; then it gives the turn to one that came meanwhile.
+
+    `act` gets the items in the order in which they came, and leaves results and problems on them. Each thread is woken
+    once: a lock that all take in turn would cost more than what is done under it.
+    """
+
+    def __init__(self, act: Callable[[list[T]], None]) -> None:
+        self._act = act
+        self._mutex = threading.Lock()
+        self._waiting: list[_Place[T]] = []
+        self._acting = False
+
+    def do(self, item: T) -> None:
+        """Returns when `act` was called with the item, by this thread or another. What it raises, one thread gets."""
+        mine = _Place(item)
+        with self._mutex:
+            self._waiting.append(mine)
+            my_turn = not self._acting
+            self._acting = True
+        if not my_turn:
+            mine.wake.acquire()
+        if not mine.done:
+            self._act_for_all()
+
+    def _act_for_all(self) -> None:
+        with self._mutex:
+            together, self._waiting = self._waiting, []
+        try:
+            self._act([place.item for place in together])
+        finally:
+            with self._mutex:
+                if self._waiting:
+                    self._waiting[0].wake.release()
+                else:
+                    self._acting = False
+            for place in together:
+                place.done = True
+                place.wake.release()

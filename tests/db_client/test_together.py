@@ -1,0 +1,62 @@
+"""What several threads ask for at the same time is done once for all of them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from db_client.together import Together
+from tests.waiting import eventually
+
+
+def test_those_who_wait_are_acted_for_at_once_and_in_order():
+    """While one act is under way the others gather; the next act is for all of them."""
+    acts: list[list[int]] = []
+    gate = threading.Event()
+
+    def act(items: list[int]) -> None:
+        acts.append(items)
+        if items == [0]:
+            gate.wait(30)
+
+    together = Together(act)
+    threads = [threading.Thread(target=together.do, args=(0,))]
+    threads[0].start()
+    eventually(lambda: acts == [[0]], what="the first act")
+    for number in range(1, 6):
+        threads.append(threading.Thread(target=together.do, args=(number,)))
+        threads[-1].start()
+        eventually(lambda number=number: len(together._waiting) == number, what="one more waits")
+    gate.set()
+    for thread in threads:
+        thread.join(30)
+    assert acts == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_nobody_is_left_behind():
+    """Every item of many threads is acted for exactly once."""
+    done: list[int] = []
+    together = Together(done.extend)
+    threads = [
+        threading.Thread(target=lambda first=first: [together.do(first + step) for step in range(200)])
+        for first in range(0, 1600, 200)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(done) == list(range(1600))
+
+
+def test_an_act_that_raises_does_not_stop_the_next():
+    """The thread that acted gets what was raised; the turn goes on."""
+
+    def act(items: list[str]) -> None:
+        if items == ["bad"]:
+            raise ValueError("bad")
+
+    together = Together(act)
+    with pytest.raises(ValueError, match="bad"):
+        together.do("bad")
+    together.do("good")
