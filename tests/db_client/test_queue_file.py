@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import threading
 
 import pytest
@@ -128,6 +130,32 @@ def test_the_file_survives_a_fork(queue):
     assert bodies(queue) == [1, 2, 3]
 
 
+def test_a_stopped_process_that_has_the_lock_costs_others_a_clear_refusal(queue):
+    """While a sibling stands still in a transaction, puts come back with NotKept; when it goes on, all is well."""
+    queue.put([entry(1)], {})
+    child = os.fork()
+    if child == 0:
+        with queue._file.transaction():
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+    assert os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1])
+    try:
+        for _ in range(2):
+            with pytest.raises(NotKept, match="another process has held the queue file"):
+                queue.put([entry(2)], {})
+    finally:
+        os.kill(child, signal.SIGCONT)
+    assert os.waitpid(child, 0)[1] == 0
+
+    def works() -> bool:
+        with contextlib.suppress(NotKept):
+            return bool(queue.put([entry(3)], {}))
+        return False
+
+    eventually(works, what="the lock")
+    assert bodies(queue) == [1, 3]
+
+
 def test_one_deliverer_at_a_time(tmp_path):
     """Two openings of one file: while one delivers the other is refused, or waits until the first is done."""
     one, other = (QueueFile(tmp_path / "queue.db", MIB) for _ in range(2))
@@ -152,7 +180,7 @@ def test_one_deliverer_at_a_time(tmp_path):
 def test_a_newer_file_is_left_alone(queue):
     """A queue file of a newer version is neither changed nor taken for a damaged one."""
     queue.put([entry(1)], {})
-    with queue._locked() as connection:
+    with queue._file.locked() as connection:
         connection.execute("PRAGMA user_version=99")
     queue.close()
     with pytest.raises(NotKept):
@@ -207,7 +235,7 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path, spoi
     queue = QueueFile(tmp_path / "queue.db", 16 * MIB)
     for start in range(0, 300, 50):
         queue.put([entry(number, size=500) for number in range(start, start + 50)], {})
-    with queue._locked() as connection:
+    with queue._file.locked() as connection:
         connection.wal_checkpoint(mode=3)
     queue.close()
     spoil(queue.path)
@@ -237,7 +265,7 @@ def test_another_process_notices_that_the_file_was_set_aside(tmp_path):
     """A process that has the damaged file open goes on with the new one, and does not spoil its log."""
     one = QueueFile(tmp_path / "queue.db", 16 * MIB)
     one.put([entry(number) for number in range(100)], {})
-    with one._locked() as connection:
+    with one._file.locked() as connection:
         connection.wal_checkpoint(mode=3)
     spoil_header(one.path)
     other = QueueFile(one.path, 16 * MIB)
@@ -251,7 +279,7 @@ def test_damage_found_while_running_is_mended_at_the_next_use(tmp_path):
     """An error that speaks of damage costs that call; the next one works on a file that was examined."""
     queue = QueueFile(tmp_path / "queue.db", 16 * MIB)
     queue.put([entry(number, size=2000) for number in range(200)], {})
-    with queue._locked() as connection:
+    with queue._file.locked() as connection:
         connection.wal_checkpoint(mode=3)
     spoil_a_middle_page(queue.path)
     queue.close()

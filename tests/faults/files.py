@@ -96,7 +96,7 @@ def damage(folder: Path, count: int, chance: random.Random) -> Figure:
     queue = QueueFile(original, 64 * MIB)
     for first in range(0, rows, 100):
         queue.put([numbered(number) for number in range(first, first + 100)], {})
-    with queue._locked() as connection:
+    with queue._file.locked() as connection:
         connection.wal_checkpoint(mode=3)
     queue.close()
     content = original.read_bytes()

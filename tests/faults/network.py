@@ -38,7 +38,7 @@ def poison(folder: Path, count: int, chance: random.Random) -> Figure:
             bad = number in poisoned
             store.keep([decision(number, "maybe" if bad else "in")])  # type: ignore[arg-type]
         undecodable = {number for number in range(count) if number not in poisoned and chance.random() < 0.05}
-        with store._queue._transaction() as connection:
+        with store._queue._file.transaction() as connection:
             for number in undecodable:
                 connection.execute("UPDATE entries SET body = CAST(x'ff00fe' AS TEXT) WHERE id = ?", (number + 1,))
         store.stop(within=0)
@@ -50,7 +50,7 @@ def poison(folder: Path, count: int, chance: random.Random) -> Figure:
         letters = again._queue.letters(dead=True, most=count)
         assert all(letter.reason for letter in letters)
         assert {letter.body for letter in letters if letter.reason.startswith("unreadable")} <= {b"\xff\x00\xfe"}
-        with again._queue._transaction() as connection:
+        with again._queue._file.transaction() as connection:
             connection.execute("""UPDATE dead SET body = replace(body, '"maybe"', '"in"')""")
         again._queue.replay([letter.id for letter in letters if letter.kind == "consent"])
         again.stop(within=0)

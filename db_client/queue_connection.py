@@ -1,0 +1,236 @@
+"""The way to the queue file's rows: one connection in each process, a kernel lock around each transaction.
+
+Opening examines the file and replaces a damaged one. Nobody waits longer than `LOCK_SECONDS` for another process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from db_client import salvage
+from db_client.errors import NotKept, QueueFull
+from db_client.locks import FileLock, NotHad
+from db_client.queue_rows import row_of
+from db_client.queue_schema import PAGE_BYTES, SCHEMA_VERSION, create
+
+CHECKPOINT_PAGES = 240  # what a checkpoint may have to add to the file stays below the ballast
+LOCK_SECONDS = 1.0  # a transaction takes some milliseconds; who waits longer waits for a process that stands still
+
+log = logging.getLogger(__name__)
+
+
+class QueueConnection:
+    """The connection to one queue file, opened on first use in each process, and its lock.
+
+    Every method raises NotKept, or QueueFull, when the disk refuses, and NotKept when another process does not let go.
+    `make_room` is called when there is not even room to open the file.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, make_room: Callable[[], None]) -> None:
+        self.path = path
+        self.most_pages = max(32, max_bytes // PAGE_BYTES)
+        self._make_room = make_room
+        self._mutex = threading.Lock()
+        self._connection: apsw.Connection | None = None
+        self._opened_file: tuple[int, int] | None = None
+        self._checked = False
+        self._suspect = False
+        self._file_lock = FileLock(Path(f"{path}-lock"))
+        _close_across_forks(self)
+
+    @contextmanager
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """One durable transaction; rolled back if anything is raised in it."""
+        with self.locked() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(apsw.Error):  # what made the commit fail may have rolled it back already
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def locked(self) -> Iterator[apsw.Connection]:
+        """The connection under the file's lock, outside of a transaction."""
+        with self._alone(), self._watched(), self._file_lock.held(LOCK_SECONDS):
+            yield self._opened()
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """The connection for reading, which waits for no other process once the file is open."""
+        with self._alone(), self._watched():
+            if not self._is_open():
+                with self._file_lock.held(LOCK_SECONDS):
+                    self._opened()
+            if self._connection is None:
+                raise apsw.CantOpenError("closed")
+            yield self._connection
+
+    def close(self) -> None:
+        """Closes this process's connection; the next use opens it again."""
+        with self._mutex:
+            self._close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Against the other threads of this process, each of which may be waiting for another process."""
+        with told_apart():
+            if not self._mutex.acquire(timeout=LOCK_SECONDS):
+                raise NotHad
+        try:
+            yield
+        finally:
+            self._mutex.release()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Errors as this package's own; after one that speaks of damage the file is examined when it is next opened."""
+        try:
+            with told_apart():
+                yield
+        except QueueFull:
+            raise
+        except NotKept as problem:
+            if isinstance(problem.__cause__, (apsw.CorruptError, apsw.NotADBError, apsw.IOError)):
+                self._suspect = True
+                self._drop()
+            raise
+
+    def _is_open(self) -> bool:
+        """True if the file that this process has open is still the one of that name (it may have been set aside)."""
+        return self._connection is not None and self._opened_file == _identity(self.path)
+
+    def _opened(self) -> apsw.Connection:
+        """The connection; to be called under the file's lock."""
+        if self._connection is None or not self._is_open():
+            self._drop()
+            try:
+                self._connection = self._open()
+            except (apsw.FullError, apsw.IOError, apsw.CantOpenError):
+                self._make_room()
+                self._connection = self._open()
+            self._opened_file = _identity(self.path)
+        return self._connection
+
+    def _open(self) -> apsw.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        salvage.finish(self.path)
+        try:
+            if salvage.has_only_its_log(self.path):
+                raise apsw.CorruptError("the queue file is gone, its log is not")
+            connection = _connect(self.path, self.most_pages)
+            if not self._checked or self._suspect:
+                _examine(connection, thorough=self._suspect)
+        except (apsw.CorruptError, apsw.NotADBError) as problem:
+            salvaged = salvage.replace_damaged(self.path)
+            log.error(
+                "the queue file was damaged: it is set aside, and what could be read of it goes on",
+                extra={"set_aside": str(salvaged.aside), "salvaged": salvaged.rows, "problem": type(problem).__name__},
+            )
+            connection = _connect(self.path, self.most_pages)
+        self._checked, self._suspect = True, False
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close(force=True)
+            self._connection = None
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            # A process that stands still with the lock must not keep this one from ending or forking.
+            with suppress(NotHad), self._file_lock.held(LOCK_SECONDS):
+                self._drop()
+            self._drop()
+        self._file_lock.forget()
+
+
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """SQLite's and the system's errors as this package's own, which say what was kept and what to do."""
+    try:
+        yield
+    except apsw.FullError as problem:
+        raise QueueFull("the queue file or its disk is full: this was not kept, earlier writes are safe") from problem
+    except NotHad as problem:
+        raise NotKept(
+            "another process has held the queue file for over a second, as if it were stopped: nothing was kept;"
+            " let that process go on, or end it"
+        ) from problem
+    except (apsw.Error, OSError) as problem:
+        raise NotKept(f"the queue file could not be used ({type(problem).__name__}): nothing was kept") from problem
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _examine(connection: apsw.Connection, *, thorough: bool) -> None:
+    if not salvage.is_sound(connection, thorough=thorough):
+        connection.close(force=True)
+        raise apsw.CorruptError("the queue file is damaged")
+
+
+def _connect(path: Path, most_pages: int) -> apsw.Connection:
+    is_new = not path.exists()
+    connection = apsw.Connection(str(path))
+    try:
+        connection.set_busy_timeout(500)  # for readers from outside, such as the sqlite3 shell
+        # Closing neither checkpoints nor removes the log: after a file was set aside the name is another file's.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA secure_delete=ON")
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise apsw.CantOpenError("this filesystem does not take a write-ahead log")
+        connection.execute("PRAGMA synchronous=FULL")
+        if connection.execute("PRAGMA synchronous").fetchone() != (2,):
+            raise apsw.CantOpenError("synchronous is not FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA max_page_count={most_pages}")
+        (version,) = row_of(connection, "PRAGMA user_version")
+        if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            create(connection)
+        elif version > SCHEMA_VERSION:
+            raise apsw.CantOpenError("a newer version of this program made the queue file")
+        elif version != SCHEMA_VERSION:
+            raise apsw.CorruptError("this is no queue file")
+        if is_new:
+            salvage.sync(path.parent)
+    except BaseException:
+        connection.close(force=True)
+        raise
+    return connection
+
+
+def _close_across_forks(queue: QueueConnection) -> None:
+    """SQLite connections and flocks must not be carried into a child: close the one before, drop the other after."""
+    reference = weakref.ref(queue)
+
+    def before() -> None:
+        if (queue := reference()) is not None:
+            queue._mutex.acquire()
+            queue._close()
+
+    def in_parent() -> None:
+        if (queue := reference()) is not None:
+            queue._mutex.release()
+
+    def in_child() -> None:
+        if (queue := reference()) is not None:
+            queue._file_lock.forget()
+            queue._mutex.release()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
