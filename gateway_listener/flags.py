@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from operator import sub
 from typing import NamedTuple
 
 from db_client.records import Flags
 
-BITS = tuple(int(flag) for flag in Flags)
+_MUTED, _DEAFENED, _VIDEO, _STREAM, _ALONE = map(int, Flags)  # plain numbers: flags are looked at in every event
 
 # A person who toggles for hours must not grow memory; the sums of the whole stay stay exact beyond it.
 MOST_CHANGES = 1000
@@ -26,7 +27,14 @@ class Durations(NamedTuple):
         """These and `span` milliseconds more of every state in `flags`."""
         if not flags or not span:
             return self
-        return Durations(*(spent + span if flags & bit else spent for spent, bit in zip(self, BITS, strict=True)))
+        muted, deafened, video, stream, alone = self
+        return Durations(
+            muted + span if flags & _MUTED else muted,
+            deafened + span if flags & _DEAFENED else deafened,
+            video + span if flags & _VIDEO else video,
+            stream + span if flags & _STREAM else stream,
+            alone + span if flags & _ALONE else alone,
+        )
 
     def and_also(self, more: Durations) -> Durations:
         """The sum of both."""
@@ -34,7 +42,7 @@ class Durations(NamedTuple):
 
     def minus(self, earlier: Durations) -> Durations:
         """What came after `earlier`."""
-        return Durations(*(spent - before for spent, before in zip(self, earlier, strict=True)))
+        return self if earlier is NONE else Durations(*map(sub, self, earlier))
 
 
 NONE = Durations()
@@ -96,15 +104,15 @@ class FlagHistory:
 
     def spent_until(self, moment: int) -> Durations:
         """Milliseconds in each state from the beginning to `moment`."""
+        last = self._changes[-1]
+        if moment >= last.at:
+            return last.before.plus(last.flags, moment - last.at)
         place = bisect_right(self._changes, moment, key=lambda change: change.at) - 1
         if place < 0:
             return NONE
         change = self._changes[place]
         spent = change.before.plus(change.flags, moment - change.at)
-        if place + 1 < len(self._changes):
-            bound = self._changes[place + 1].before
-            return Durations(*map(min, spent, bound))
-        return spent
+        return Durations(*map(min, spent, self._changes[place + 1].before))
 
     def spent(self, start: int, end: int) -> Durations:
         """Milliseconds in each state from `start` to `end`."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 
 from db_client.records import Retraction
-from gateway_listener.consent import Consents, Decision
+from gateway_listener.consent import Consents, Decision, Interval
 from gateway_listener.notes import consent_note, open_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.sessions import changes, sessions_of
@@ -105,8 +104,7 @@ class Ledger:
             self._note_consent(user_id)
             for stay in self._stays.get(user_id, ()):
                 self._differing[stay] = None
-                if not complete:
-                    stay.doubt()
+                stay.doubted = stay.doubted or not complete
 
     def _erase(self, user_id: int) -> None:
         """What the service still has of the person goes there; what may stand again is written anew, after this."""
@@ -146,24 +144,31 @@ class Ledger:
         for stay in self._differing:
             intervals = self.consents.of(stay.user_id)
             if intervals or stay.recorded:
-                self._write(stay, now)
+                self._write(stay, intervals, now)
         self._differing.clear()
 
-    def _write(self, stay: Stay, now: int) -> None:
-        desired = sessions_of(stay, self.consents.of(stay.user_id))
-        for change in changes(stay.recorded, desired):
+    def _write(self, stay: Stay, intervals: Iterable[Interval], now: int) -> None:
+        revision = self.next_revision(now)
+        desired = sessions_of(stay, intervals, revision)
+        for change in changes(stay.recorded, desired, again=stay.doubted):
             if isinstance(change, str):
-                self.items.append(Retraction(change, stay.user_id, self.next_revision(now)))
+                self.items.append(Retraction(change, stay.user_id, revision))
             else:
-                self.items.append(replace(change, revision=self.next_revision(now)))
+                self.items.append(change)
                 self.touched.add(stay.guild_id)
-            stay.written_at = self.revision
+            stay.written_at = revision
         stay.recorded = {session.session_id: session for session in desired}
+        stay.doubted = False
 
     def write_again(self, stay: Stay, session_id: str) -> None:
         """The service does not have this session as it should: it is written anew, with a newer revision."""
         stay.recorded.pop(session_id, None)
         self._differing[stay] = None
+
+    @property
+    def unwritten(self) -> bool:
+        """True while there is something that the next `write` looks at."""
+        return self.recording and bool(self._differing)
 
     def take(self) -> list[Item]:
         """The items so far, in order; they are the caller's now."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-import uuid
 from collections import Counter
 from collections.abc import Callable
 
@@ -20,10 +19,14 @@ from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Note
 from gateway_listener.recorder import Recorder
 from gateway_listener.settings import Settings
+from gateway_listener.stays import stay_ids
 from gateway_listener.supervisor import Supervisor
 from gateway_listener.tracker import Tracker
 
 log = logging.getLogger(__name__)
+
+# In a burst, what is seen is handed to the disk so often (seconds); what comes after a quiet moment, at once.
+HAND_OVER_EVERY = 0.05
 
 
 class Listener:
@@ -34,7 +37,7 @@ class Listener:
         self._settings = settings
         self._clock = clock or Clock()
         self._store = store or Store(settings.store)
-        self._tracker = Tracker(new_id=lambda: uuid.uuid4().hex, tolerance_ms=settings.gap_tolerance_ms)
+        self._tracker = Tracker(new_id=stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
         self._drift: Counter[str] = Counter()
@@ -44,6 +47,7 @@ class Listener:
         self._memory = Memory()
         self._supervisor: Supervisor | None = None
         self._started_at = self._clock.now()
+        self._handing_over: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Listens until `stop`; then everything is in the queue file, and as much as possible delivered.
@@ -110,6 +114,13 @@ class Listener:
                 "a frame could not be followed; the next roll call puts it right",
                 extra={"cause": type(problem).__name__, "place": f"{place.name}:{place.lineno}"},
             )
+        if self._handing_over is None:
+            self._hand_over()
+            self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
+
+    def _hand_over_rest(self) -> None:
+        """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""
+        self._handing_over = None
         self._hand_over()
 
     def _hand_over(self) -> None:
@@ -181,7 +192,7 @@ class Listener:
 
     async def _compare(self) -> None:
         """Compares the service's open sessions with ours while nothing is on its way."""
-        if not (self._consent_known.is_set() and self._tracker.sight.ready and self._recorder.idle):
+        if not (self._consent_known.is_set() and self._tracker.sight.ready and self.idle):
             return
         mark = self._tracker.revision
         if not await asyncio.to_thread(self._store.idle):
@@ -223,6 +234,11 @@ class Listener:
             log.error("%d changes could not be written to the queue file and are lost", self._recorder.waiting)
         delivered = await asyncio.to_thread(lambda: self._store.stop(within=last_delivery))
         log.info("the listener has ended", extra={"delivered": delivered})
+
+    @property
+    def idle(self) -> bool:
+        """True if everything that was seen is in the queue file."""
+        return self._recorder.idle and not self._tracker.unwritten
 
     def condition(self) -> health.Condition:
         """What the pages show."""

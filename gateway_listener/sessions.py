@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from operator import attrgetter
 
 from db_client.records import VoiceSession
 from gateway_listener.consent import Interval
@@ -20,15 +22,15 @@ def piece_id(stay_id: str, version: int) -> str:
     return f"{stay_id.partition('-')[0]}-{version}"
 
 
-def sessions_of(stay: Stay, intervals: Iterable[Interval]) -> list[VoiceSession]:
-    """The sessions a stay amounts to under the person's consent intervals, oldest first, with revision 0.
+def sessions_of(stay: Stay, intervals: Iterable[Interval], revision: int = 0) -> list[VoiceSession]:
+    """The sessions a stay amounts to under the person's consent intervals, oldest first, with that revision.
 
     Each is the part of the stay that lies within one interval. A part that begins with the stay has its id.
     """
-    return [session for interval in intervals if (session := _part(stay, interval)) is not None]
+    return [session for interval in intervals if (session := _part(stay, interval, revision)) is not None]
 
 
-def _part(stay: Stay, interval: Interval) -> VoiceSession | None:
+def _part(stay: Stay, interval: Interval, revision: int) -> VoiceSession | None:
     stay_ends = FOREVER if stay.ended_at is None else stay.ended_at
     consent_ends = FOREVER if interval.to_at is None else interval.to_at
     start, end = max(stay.started_at, interval.from_at), min(stay_ends, consent_ends)
@@ -49,7 +51,7 @@ def _part(stay: Stay, interval: Interval) -> VoiceSession | None:
         started_at=start,
         started_by="opted_in" if by_consent_begun else stay.started_by,
         started_within_ms=0 if by_consent_begun else start - _earliest_start(stay, interval),
-        revision=0,
+        revision=revision,
         ended_at=end if over else None,
         ended_by=("opted_out" if by_consent_ended else stay.ended_by) if over else None,
         ended_within_ms=(0 if by_consent_ended else _end_within(stay, interval, end)) if over else None,
@@ -76,17 +78,30 @@ def _end_within(stay: Stay, interval: Interval, end: int) -> int:
     return max(end - earliest, latest - end)
 
 
-def changes(recorded: Mapping[str, VoiceSession], desired: Sequence[VoiceSession]) -> Iterator[VoiceSession | str]:
+def changes(
+    recorded: Mapping[str, VoiceSession], desired: Sequence[VoiceSession], *, again: bool = False
+) -> Iterator[VoiceSession | str]:
     """What makes `recorded` into `desired`: ids of sessions to retract, then sessions that are new or different.
 
-    In an order in which no moment has two sessions: parts that give up time come before parts that take it.
+    With `again` those that are not different come too; the revision makes no difference. In an order in which no moment
+    has two sessions: parts that give up time come before parts that take it.
     """
+    if not recorded:  # the most frequent case: each of them is new
+        yield from desired
+        return
     wanted = {session.session_id for session in desired}
     yield from (session_id for session_id in recorded if session_id not in wanted)
-    differing = [session for session in desired if recorded.get(session.session_id) != session]
+    differing = [session for session in desired if again or _differ(recorded.get(session.session_id), session)]
     grows = [session for session in differing if _grows(recorded.get(session.session_id), session)]
     yield from (session for session in differing if session not in grows)
     yield from grows
+
+
+_content = attrgetter(*(field.name for field in fields(VoiceSession) if field.name != "revision"))
+
+
+def _differ(before: VoiceSession | None, after: VoiceSession) -> bool:
+    return before is None or bool(_content(before) != _content(after))
 
 
 def _grows(before: VoiceSession | None, after: VoiceSession) -> bool:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
 
 from db_client.records import VoiceSession
 from gateway_listener.flags import Durations, FlagHistory
+
+
+def stay_ids() -> Callable[[], str]:
+    """What makes ids for stays: unique among all processes that ever ran, without '-', in a row within this one."""
+    prefix, numbers = os.urandom(12).hex(), count(1)
+    return lambda: f"{prefix}{next(numbers):x}"
 
 
 @dataclass(slots=True, eq=False)
@@ -14,7 +23,7 @@ class Stay:
 
     The true beginning lies between `not_before` (None: nobody can say) and `started_at`, the true end between
     `ended_from` and `ended_until`. For what was seen live all of them are one moment. `recorded` holds the sessions
-    of this stay that were handed to the recorder, by id, with revision 0: what the next ones are compared with.
+    of this stay that were handed to the recorder, by id: what the next ones are compared with.
     """
 
     stay_id: str
@@ -33,6 +42,8 @@ class Stay:
     recorded: dict[str, VoiceSession] = field(default_factory=dict)
     written_at: int = 0
     """The revision of the newest record of this stay."""
+    doubted: bool = False
+    """What was sent may have been cut or refused by a service that knew more than we did: it is to be sent again."""
 
     def end(self, at: int, by: str, *, since: int, until: int) -> None:
         """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""
@@ -48,11 +59,7 @@ class Stay:
         self.started_at, self.started_by = session.started_at, session.started_by
         self.not_before = session.started_at - session.started_within_ms
         self.afk = session.afk
-        self.recorded = {session.session_id: _unrevised(session)}
-
-    def doubt(self) -> None:
-        """What was sent may have been cut or refused by a service that knew more than we did: it is sent again."""
-        self.recorded = {session_id: replace(session, revision=-1) for session_id, session in self.recorded.items()}
+        self.recorded = {session.session_id: session}
 
 
 def recorded_stay(session: VoiceSession) -> Stay:
@@ -67,14 +74,10 @@ def recorded_stay(session: VoiceSession) -> Stay:
         not_before=session.started_at - session.started_within_ms,
         afk=session.afk,
         history=_history(session),
-        recorded={session.session_id: _unrevised(session)},
+        recorded={session.session_id: session},
     )
 
 
 def _history(session: VoiceSession) -> FlagHistory:
     spent = Durations(session.muted_ms, session.deafened_ms, session.video_ms, session.stream_ms, session.alone_ms)
     return FlagHistory.of_recorded(session.started_at, spent, session.flags_at, session.flags)
-
-
-def _unrevised(session: VoiceSession) -> VoiceSession:
-    return replace(session, revision=0)

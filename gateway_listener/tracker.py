@@ -71,17 +71,17 @@ class Tracker:
             if self.sight.repeats(frame):
                 self.counts["repeated"] += 1
             else:
+                if type(content) is not frames.VoiceState:
+                    self._write(now)
                 handle(content, now)
-                self._write(now)
         self.sight.saw(now)
         for guild_id in self.sight.overdue(now):
             self._note_unseen(self._guild(guild_id))
 
     def decide(self, decisions: Sequence[Decision], erased: Iterable[int], now: int, *, complete: bool = False) -> None:
         """Takes in decisions; with `complete` they are the whole consent log. `erased`: whose erasure is new."""
-        now = self._moment(now)
+        self._write(self._moment(now))
         self._ledger.decide(decisions, erased, complete=complete)
-        self._write(now)
 
     def restore(self, memory: Memory, now: int) -> None:
         """Takes up what was recorded before this run; from now on it is recorded what follows.
@@ -103,7 +103,6 @@ class Tracker:
             self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
         self._ledger.items.append(Note(BASELINE, "1"))
         self._ledger.start_recording()
-        self._write(now)
 
     def compare(self, rows: Iterable[VoiceSession], mark: int, now: int) -> Counter[str]:
         """Heals what differs between the open sessions of the service (`rows`) and these; how often, by kind.
@@ -111,15 +110,23 @@ class Tracker:
         `mark` is what `revision` was when the rows were asked for and nothing waited: later changes are not judged.
         """
         now = self._moment(now)
-        drift = heal.heal(self._ledger, self._guilds, rows, mark, now)
         self._write(now)
-        return drift
+        return heal.heal(self._ledger, self._guilds, rows, mark, now)
 
     # --- what comes out ---
 
     def take(self) -> list[Item]:
-        """The items for the recorder since the last call, in order."""
+        """The items for the recorder since the last call, in order.
+
+        What changed more than once in between is written once, as it is now.
+        """
+        self._write(self._now)
         return self._ledger.take()
+
+    @property
+    def unwritten(self) -> bool:
+        """True while something is seen that is in no item yet: `take` makes them."""
+        return self._ledger.unwritten or bool(self._ledger.items)
 
     @property
     def watermark_to_keep(self) -> int | None:

@@ -113,7 +113,7 @@ class Scene:
         """The rows, once everything the listener knows is delivered and they are as many as the stays given."""
         rows: list[dict[str, Any]] = []
         for _ in range(500):
-            if listener._recorder.idle and listener._store.idle():
+            if listener.idle and listener._store.idle():
                 rows = await self.rows()
                 if len(rows) == stays:
                     return rows

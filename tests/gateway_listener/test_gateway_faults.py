@@ -45,7 +45,7 @@ async def play(stage: Scene, listener: Listener, fault: Fault) -> None:
     discord.leave(stage.ada)
     discord.leave(stage.cat)
     rows = await stage.settled(listener, stays=4)
-    await soon(lambda: listener._recorder.idle and listener._store.idle())
+    await soon(lambda: listener.idle and listener._store.idle())
     stage.check(await stage.rows(), stage.ada, stage.bob)
     assert stage.cat not in {row["user_id"] for row in rows}
 
@@ -185,7 +185,7 @@ async def test_thousands_of_replayed_frames(stage: Scene) -> None:
         discord.burst(2000, [stage.ada, stage.bob], [stage.desk, stage.sofa])
         discord.faults.refuse = False
         await stage.until_live(listener)
-        await soon(lambda: listener._recorder.idle and listener._store.idle(), within=60)
+        await soon(lambda: listener.idle and listener._store.idle(), within=60)
         rows = await stage.rows()
         for user in (stage.ada, stage.bob):
             mine = [row for row in rows if row["user_id"] == user]

@@ -64,7 +64,7 @@ async def test_op_9_to_every_identify_is_paced(stage: Scene, rejected: bool) -> 
         stage.discord.clear_faults()
         await stage.until_live(listener)
         sent = stage.discord.state()["identifies"]
-        await soon(lambda: listener._recorder.idle)
+        await soon(lambda: listener.idle)
         assert len(listener._store.notes()[IDENTIFIES].split(",")) == sent
 
 

@@ -74,7 +74,7 @@ async def test_with_the_service_away_in_the_middle(stage: Scene) -> None:
         stage.discord.switch(stage.ada, stage.sofa)
         stage.discord.join(stage.bob, stage.sofa)
         stage.discord.leave(stage.ada)
-        await soon(lambda: listener._recorder.idle and listener._tracker.counts["left"] == 1)
+        await soon(lambda: listener.idle and listener._tracker.counts["left"] == 1)
         assert not listener._store.idle()
         await asyncio.to_thread(stage.service.restart)
         rows = await stage.settled(listener, stays=3)
@@ -217,7 +217,7 @@ async def test_one_shard_of_two_re_identifies(tmp_path: Path, service: RunningSe
             for user in people.values():
                 discord.leave(user)
             await soon(lambda: first._tracker.counts["left"] == second._tracker.counts["left"] == 1)
-            await soon(lambda: first._store.idle() and first._recorder.idle)
+            await soon(lambda: first._store.idle() and first.idle)
             stage.check(await stage.settled(second, stays=2), *people.values())
 
 
