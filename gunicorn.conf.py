@@ -26,9 +26,16 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 
 def post_worker_init(worker):
     """Delivers at once, without waiting for the first request, what an earlier process left in the queue file."""
-    store = getattr(worker.wsgi, "extensions", {}).get("store")
-    if store is not None:
-        store.start()
+    background = getattr(worker.wsgi, "extensions", {}).get("background")
+    if background is not None:
+        background.start()
+
+
+def worker_exit(server, worker):
+    """Sends the files that people wait for, before the worker is gone."""
+    background = getattr(getattr(worker, "wsgi", None), "extensions", {}).get("background")
+    if background is not None:
+        background.stop()
 
 
 def child_exit(server, worker):

@@ -261,6 +261,16 @@ def week_edges(guild_id: int, pieces: Sequence[tuple[Window, int]]) -> Statement
 # --- everything about one person -------------------------------------------------------------------------------------
 
 
+def person_counts(user_id: int) -> Statement:
+    """One row: how much is stored about the person, as profiles (0 or 1), decisions, sessions, servers."""
+    return Statement(
+        "SELECT (SELECT count(*) FROM opt_in_users WHERE user_id = :user_id) AS profiles,"
+        " (SELECT count(*) FROM consent_log WHERE user_id = :user_id) AS decisions,"
+        " count(*) AS sessions, count(DISTINCT guild_id) AS servers FROM voice_sessions WHERE user_id = :user_id",
+        {"user_id": user_id},
+    )
+
+
 def person_profile(user_id: int) -> Statement:
     """The person's row of opt_in_users, all columns; no row if there is none."""
     return Statement("SELECT * FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id})

@@ -16,13 +16,16 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from db_client.errors import NotKept
 from db_client.store import Store
+from interactions_api.buttons import Buttons
 from interactions_api.carrying_out import CarryingOut
 from interactions_api.endpoint import Endpoint
+from interactions_api.follow_ups import FollowUps
 from interactions_api.interaction import Malformed
 from interactions_api.metrics import CONTENT_TYPE, Metrics
 from interactions_api.seldom import Seldom
 from interactions_api.settings import Settings
 from interactions_api.signature import Signature, Unauthorized
+from interactions_api.upkeep import Upkeep
 from interactions_api.words import Catalogues
 from program.environment import SettingsError
 from program.logs import set_up
@@ -59,12 +62,15 @@ def create_app(
     if store is None:
         store = Store(settings.store, clock=clock)
         atexit.register(store.stop, within=STOP_S)  # in each forked worker too, as atexit is inherited
-    endpoint = Endpoint(CarryingOut(store), Catalogues.load())
+    background = Background(store, settings.api_url, clock)
+    endpoint = Endpoint(
+        CarryingOut(store), Catalogues.load(), Buttons(settings.public_keys), background.follow_ups.send
+    )
     metrics = Metrics(store, clock)
     told = Seldom(REFUSALS, time.monotonic)
     app = Flask("interactions_api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT + 1  # a chunked body is cut there without a word
-    app.extensions["store"] = store
+    app.extensions["background"] = background
 
     @app.post("/interactions")
     def interactions() -> Response:
@@ -124,6 +130,25 @@ def create_app(
         return response
 
     return app
+
+
+class Background:
+    """What a process does beside answering: delivery, upkeep, messages that follow. gunicorn.conf.py calls both."""
+
+    def __init__(self, store: Store, api_url: str, clock: Callable[[], int]) -> None:
+        self.follow_ups = FollowUps(store, api_url)
+        self._store = store
+        self._upkeep = Upkeep(store, clock)
+
+    def start(self) -> None:
+        """Begins, in this process."""
+        self._store.start()
+        self._upkeep.start()
+
+    def stop(self) -> None:
+        """Finishes what follows, while the interpreter still lets threads work; the store stops at its exit."""
+        self._upkeep.stop(within=0.0)
+        self.follow_ups.stop(within=STOP_S)
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from db_client.snowflake import created_at
 from interactions_api import reply
+from interactions_api.buttons import Buttons, Pressed
 from interactions_api.carrying_out import CarryingOut
-from interactions_api.commands import BY_NAME
-from interactions_api.interaction import Autocomplete, Command, Component, Malformed, Other, Ping, parse
-from interactions_api.plan import Say
+from interactions_api.commands import BY_NAME, PRESSES, SUGGESTIONS
+from interactions_api.interaction import (
+    Address,
+    Autocomplete,
+    Command,
+    Component,
+    Interaction,
+    Malformed,
+    Other,
+    Ping,
+    parse,
+)
+from interactions_api.plan import Later, Plan, Say
 from interactions_api.words import Catalogues, Words
 
 log = logging.getLogger(__name__)
@@ -25,11 +38,22 @@ class Answer(NamedTuple):
 
 
 class Endpoint:
-    """Answers interactions of every kind; a failure of ours becomes an answer too."""
+    """Answers interactions of every kind; a failure of ours becomes an answer too.
 
-    def __init__(self, carry_out: CarryingOut, catalogues: Catalogues) -> None:
+    `follow_up` begins what comes later; False if it cannot be begun now.
+    """
+
+    def __init__(
+        self,
+        carry_out: CarryingOut,
+        catalogues: Catalogues,
+        buttons: Buttons,
+        follow_up: Callable[[Later, Address], bool],
+    ) -> None:
         self._carry_out = carry_out
         self._catalogues = catalogues
+        self._buttons = buttons
+        self._follow_up = follow_up
 
     def answer(self, body: bytes, deadline: float) -> Answer:
         """The answer to a body whose signature was verified, by a moment of `time.monotonic`; raises only Malformed."""
@@ -39,30 +63,56 @@ class Endpoint:
             if isinstance(interaction, Ping):
                 return Answer(reply.pong(), "ping", "answered")
             if isinstance(interaction, Autocomplete):
-                return Answer(reply.choices([]), "autocomplete", "answered")
+                return Answer(reply.choices(_suggestions(interaction)), "autocomplete", "answered")
             words = self._catalogues.of(interaction.locale)
-            return self._answer(interaction, words, deadline)
+            if isinstance(interaction, Other):
+                return Answer(reply.message(words("unknown_component")), "other", "unknown")
+            if isinstance(interaction, Component):
+                return self._answer_press(interaction, words, deadline)
+            return self._answer_command(interaction, words, deadline)
         except Malformed:
             raise
         except Exception as problem:  # noqa: BLE001 - the person waits, and is told
             log.error("an interaction failed", extra={"problem": type(problem).__name__, "at": _where(problem)})
             return Answer(reply.message(words("failed")), "failed", "failed")
 
-    def _answer(self, interaction: Command | Component | Other, words: Words, deadline: float) -> Answer:
-        if isinstance(interaction, Other):
-            return Answer(reply.message(words("unknown_component")), "other", "unknown")
-        if isinstance(interaction, Component):
-            return Answer(reply.message(words("unknown_component")), "component", "unknown")
-        handler = BY_NAME.get(interaction.name)
+    def _answer_command(self, command: Command, words: Words, deadline: float) -> Answer:
+        handler = BY_NAME.get(command.name)
         if handler is None:
             return Answer(reply.message(words("unknown_command")), "command", "unknown")
-        if interaction.guild_id is None:
+        if command.guild_id is None:
             return Answer(reply.message(words("only_in_server")), handler.NAME, "not_in_guild")
-        plan = handler.handle(interaction, words)
-        if isinstance(plan, Say):
-            return Answer(reply.message(plan.content), handler.NAME, "answered")
-        outcome = self._carry_out(plan, deadline)
-        return Answer(reply.message(outcome.content), handler.NAME, outcome.end)
+        return self._carried_out(handler.handle(command, words), command, handler.NAME, words, deadline)
+
+    def _answer_press(self, press: Component, words: Words, deadline: float) -> Answer:
+        button = self._buttons.pressed(press.custom_id, press.member.user_id, created_at(press.id))
+        if not isinstance(button, Pressed):
+            said = {"foreign": "foreign_button", "expired": "expired_button"}.get(button, "unknown_component")
+            return Answer(reply.message(words(said)), "component", button)
+        handler = PRESSES.get(button.action)
+        if handler is None or press.guild_id is None:
+            return Answer(reply.message(words("unknown_component")), "component", "unknown")
+        return self._carried_out(handler(press, button.argument, words), press, button.action, words, deadline)
+
+    def _carried_out(
+        self, plan: Plan | Say, interaction: Interaction, kind: str, words: Words, deadline: float
+    ) -> Answer:
+        said, end = (plan.content, "answered") if isinstance(plan, Say) else self._carry_out(plan, deadline)
+        if isinstance(said, Later):
+            if self._follow_up(said, interaction.address):
+                return Answer(reply.thinking(), kind, "deferred")
+            said, end = said.busy, "busy"
+        now = created_at(interaction.id)
+        return Answer(
+            reply.message(said, lambda button: self._buttons.custom_id(button, interaction.member.user_id, now)),
+            kind,
+            end,
+        )
+
+
+def _suggestions(typed: Autocomplete) -> Sequence[tuple[str, str]]:
+    suggest = SUGGESTIONS.get(typed.name)
+    return suggest(typed) if suggest else []
 
 
 def _where(problem: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from discord_interactions import InteractionType
@@ -19,6 +19,7 @@ Option: TypeAlias = str | int | float | bool
 
 DEFAULT_LOCALE = "en-US"
 GUILD_CONTEXT = 0
+DEFAULT_SIZE_LIMIT = 10 * 2**20
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _AVATAR = re.compile(r"[0-9A-Za-z_]{1,64}")
@@ -41,6 +42,18 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """Where further messages to an interaction go for fifteen minutes, and how many bytes a file there may have.
+
+    The token lets anybody write in the application's name: it stays in memory and out of every log.
+    """
+
+    application_id: int
+    token: str = field(repr=False)
+    size_limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Interaction:
     """What all interactions with a person behind them share; `guild_id` is None outside a guild."""
 
@@ -48,6 +61,7 @@ class Interaction:
     guild_id: int | None
     member: Member
     locale: str
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +122,24 @@ def parse(body: bytes) -> Ping | Command | Component | Autocomplete | Other:
     return Other(kind, _locale(interaction))
 
 
-def _shared(interaction: dict[str, Any]) -> tuple[int, int | None, Member, str]:
+def _shared(interaction: dict[str, Any]) -> tuple[int, int | None, Member, str, Address]:
     in_guild = interaction.get("context") in (GUILD_CONTEXT, None) and interaction.get("guild_id") is not None
     return (
         _snowflake(interaction, "id"),
         _snowflake(interaction, "guild_id") if in_guild else None,
         _member(interaction),
         _locale(interaction),
+        _address(interaction),
+    )
+
+
+def _address(interaction: dict[str, Any]) -> Address:
+    """What only a file that follows needs is not missed elsewhere."""
+    limit = interaction.get("attachment_size_limit")
+    return Address(
+        _snowflake(interaction, "application_id") if "application_id" in interaction else 0,
+        _text(interaction, "token") if "token" in interaction else "",
+        limit if type(limit) is int else DEFAULT_SIZE_LIMIT,
     )
 
 

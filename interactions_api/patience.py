@@ -17,10 +17,11 @@ class Patience:
     """
 
     in_vain: int = 0
+    longest_s: float = LONGEST_S
 
     def seconds(self, left: float) -> float:
-        """How long to wait now, if `left` seconds of the budget are left: 1, 1/2, 1/3 ... but at least 0.1 s."""
-        return max(0.0, min(left, max(SHORTEST_S, LONGEST_S / (1 + self.in_vain))))
+        """How long to wait now, if so many seconds are left: `longest_s`, half of it, a third ... at least 0.1."""
+        return max(0.0, min(left, max(SHORTEST_S, self.longest_s / (1 + self.in_vain))))
 
     def learn(self, in_time: bool) -> None:
         """Remembers how the last wait ended."""

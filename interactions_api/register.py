@@ -134,10 +134,14 @@ def main(
         return 2
     if options.dry_run:
         out.write(json.dumps(ours, indent=2, ensure_ascii=False) + "\n")
-        return 0
+        if not variables.get("DISCORD_BOT_TOKEN", "").strip():
+            return 0
     try:
-        settings = RegisterSettings.read(variables)
-        _make_equal(CommandsApi(settings, options.guild, sleep), ours, out)
+        api = CommandsApi(RegisterSettings.read(variables), options.guild, sleep)
+        if options.dry_run:
+            _show_differences(api, ours, err)
+        else:
+            _make_equal(api, ours, out)
     except SettingsError as error:
         err.write("".join(f"{problem}\n" for problem in error.problems))
         return 2
@@ -159,11 +163,22 @@ def _make_equal(api: CommandsApi, ours: list[Definition], out: TextIO) -> None:
     out.write(f"Discord has {len(ours)} commands now.\n")
 
 
+def _show_differences(api: CommandsApi, ours: list[Definition], err: TextIO) -> None:
+    """On stderr: stdout holds the definitions, as JSON for whoever reads them."""
+    theirs = api.published()
+    changes = differences([*ours, *entry_points(theirs)], theirs)
+    err.write("".join(f"{line}\n" for line in changes or ["Discord has these commands already."]))
+
+
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m interactions_api.register", description="Makes Discord's commands equal to the code's."
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the definitions; ask and change nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the definitions and, where DISCORD_BOT_TOKEN is set, what would change; change nothing",
+    )
     parser.add_argument("--guild", type=snowflake, metavar="ID", help="publish for this guild only, at once")
     return parser
 

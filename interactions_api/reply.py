@@ -6,7 +6,9 @@ https://discord.com/developers/docs/interactions/receiving-and-responding#intera
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, TypeAlias
 
 from discord_interactions import InteractionResponseFlags, InteractionResponseType
@@ -16,6 +18,8 @@ Response: TypeAlias = dict[str, Any]
 CONTENT_LIMIT = 2000
 CHOICES_LIMIT = 25
 NAME_LIMIT = 80
+LABEL_LIMIT = 80
+ACTION_ROW, BUTTON = 1, 2
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 # Line breaks and other controls; marks, embeddings, overrides and isolates of the bidirectional algorithm.
@@ -28,15 +32,71 @@ def pong() -> Response:
     return {"type": InteractionResponseType.PONG}
 
 
-def message(content: str) -> Response:
-    """A message that only the person sees and that mentions nobody; cut, with an ellipsis, to 2000 characters."""
+class Style(IntEnum):
+    """How a button looks. https://discord.com/developers/docs/components/reference#button-button-styles"""
+
+    PLAIN = 2
+    DANGER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button for the person who is answered, good for `valid_s` seconds; `buttons.py` makes its custom_id.
+
+    Pressing it calls `press` of the command file `action` with the argument (letters, digits, `_`, `.` and `-`).
+    """
+
+    label: str
+    action: str
+    argument: str
+    style: Style = Style.PLAIN
+    valid_s: int = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message: only the person sees it, unless it is `public`; `replaces`: in place of the one with the button."""
+
+    content: str
+    buttons: tuple[Button, ...] = ()
+    public: bool = False
+    replaces: bool = False
+
+
+Said: TypeAlias = str | Message
+
+
+def message(said: Said, custom_id: Callable[[Button], str] | None = None) -> Response:
+    """A message that mentions nobody, its content cut, with an ellipsis, to 2000 characters.
+
+    Without `custom_id`, which names each button, its buttons are left out.
+    """
+    what = Message(said) if isinstance(said, str) else said
+    data: dict[str, Any] = {"content": clipped(what.content, CONTENT_LIMIT), "allowed_mentions": {"parse": []}}
+    row = [_button(button, custom_id(button)) for button in what.buttons] if custom_id else []
+    if row or what.replaces:
+        data["components"] = [{"type": ACTION_ROW, "components": row}] if row else []
+    if what.replaces:
+        return {"type": InteractionResponseType.UPDATE_MESSAGE, "data": data}
+    if not what.public:
+        data["flags"] = InteractionResponseFlags.EPHEMERAL
+    return {"type": InteractionResponseType.CHANNEL_MESSAGE_WITH_SOURCE, "data": data}
+
+
+def thinking() -> Response:
+    """Only the person sees that an answer will follow."""
     return {
-        "type": InteractionResponseType.CHANNEL_MESSAGE_WITH_SOURCE,
-        "data": {
-            "content": clipped(content, CONTENT_LIMIT),
-            "flags": InteractionResponseFlags.EPHEMERAL,
-            "allowed_mentions": {"parse": []},
-        },
+        "type": InteractionResponseType.DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE,
+        "data": {"flags": InteractionResponseFlags.EPHEMERAL},
+    }
+
+
+def _button(button: Button, custom_id: str) -> dict[str, Any]:
+    return {
+        "type": BUTTON,
+        "style": int(button.style),
+        "label": clipped(button.label, LABEL_LIMIT),
+        "custom_id": custom_id,
     }
 
 
@@ -48,9 +108,14 @@ def choices(names_and_values: Sequence[tuple[str, str]]) -> Response:
     }
 
 
+def length(text: str) -> int:
+    """How long the text is in UTF-16 units, the narrowest way to count."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def clipped(text: str, limit: int) -> str:
-    """The text, or as much of it as fits with an ellipsis into `limit` UTF-16 units, the narrowest way to count."""
-    if len(text.encode("utf-16-le")) // 2 <= limit:
+    """The text, or as much of it as fits with an ellipsis into `limit` UTF-16 units."""
+    if length(text) <= limit:
         return text
     head = text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", "ignore")
     return f"{head}…"

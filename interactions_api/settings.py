@@ -21,15 +21,20 @@ APPLICATION_ID_HINT = (
 )
 TOKEN_HINT = "Make one at https://discord.com/developers/applications > your application > Bot > Reset Token."  # noqa: S105
 
+URL_HINT = "it takes an http or https URL."
+
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """DISCORD_PUBLIC_KEY (several, with commas, while a key is rotated), INTERACTION_MAX_AGE_S, and the store's."""
+    """DISCORD_PUBLIC_KEY (several, with commas, while a key is rotated), INTERACTION_MAX_AGE_S, DISCORD_API_URL, and
+    the store's.
+    """
 
     public_keys: tuple[str, ...]
     max_age_s: int = 300
+    api_url: str = "https://discord.com/api/v10"
     store: StoreSettings = field(default_factory=StoreSettings)
     logs: LogSettings = field(default_factory=LogSettings)
 
@@ -46,6 +51,7 @@ class Settings:
                 hint=f"it takes the 64 hexadecimal digits of an Ed25519 public key. {PUBLIC_KEY_HINT}",
             ),
             max_age_s=environment.integer("INTERACTION_MAX_AGE_S", cls.max_age_s, least=1),
+            api_url=environment.parsed("DISCORD_API_URL", base_url, cls.api_url, hint=URL_HINT),
             store=StoreSettings.read(environment),
             logs=LogSettings.read(environment),
         )
@@ -75,7 +81,7 @@ class RegisterSettings:
                 0,
                 hint=f"it takes a number of 17 to 20 digits. {APPLICATION_ID_HINT}",
             ),
-            api_url=environment.parsed("DISCORD_API_URL", base_url, cls.api_url, hint="it takes an http or https URL."),
+            api_url=environment.parsed("DISCORD_API_URL", base_url, cls.api_url, hint=URL_HINT),
         )
         environment.check()
         return settings

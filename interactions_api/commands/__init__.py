@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from interactions_api.commands import opt_in, opt_out
-from interactions_api.interaction import Command
+from interactions_api.commands import (
+    channel_time,
+    erase_me,
+    leaderboard,
+    my_data,
+    opt_in,
+    opt_out,
+    sessions,
+    settings,
+    together,
+    voice_time,
+)
+from interactions_api.interaction import Autocomplete, Command, Component
 from interactions_api.plan import Plan, Say
 from interactions_api.words import Catalogues, Words
 
@@ -26,7 +38,25 @@ class CommandFile(Protocol):
 COMMANDS: tuple[CommandFile, ...] = (
     opt_in,
     opt_out,
+    voice_time,
+    sessions,
+    leaderboard,
+    together,
+    channel_time,
+    my_data,
+    erase_me,
+    settings,
 )
+
+PRESSES: dict[str, Callable[[Component, str, Words], Plan | Say]] = {
+    erase_me.NAME: erase_me.press,
+    leaderboard.NAME: leaderboard.press,
+    sessions.NAME: sessions.press,
+}
+"""What a press of a button with that `action` leads to, given its argument; pure."""
+
+SUGGESTIONS: dict[str, Callable[[Autocomplete], Sequence[tuple[str, str]]]] = {settings.NAME: settings.suggest}
+"""Names and values to suggest while an option of that command is typed; pure."""
 
 BY_NAME: dict[str, CommandFile] = {command.NAME: command for command in COMMANDS}
 

@@ -5,13 +5,16 @@ https://discord.com/developers/docs/interactions/application-commands#applicatio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from db_client.periods import Period
 from interactions_api.interaction import GUILD_CONTEXT
 from interactions_api.words import Catalogues
 
 CHAT_INPUT = 1
-STRING = 3
+STRING, INTEGER, BOOLEAN, USER, CHANNEL = 3, 4, 5, 6, 7
+VOICE, STAGE = 2, 13
 GUILD_INSTALL = 0
 
 
@@ -26,22 +29,32 @@ def slash_command(catalogues: Catalogues, key: str, options: list[dict[str, Any]
     }
 
 
-def text_option(catalogues: Catalogues, key: str, name: str, choices: tuple[str, ...]) -> dict[str, Any]:
-    """An optional option of a few choices, each a value with its name under `key.value`; sent to us under `name`."""
-    return {
-        "type": STRING,
-        **_named(catalogues, key),
-        "name": name,
-        "required": False,
-        "choices": [
-            {
-                "name": catalogues.default(f"{key}.{choice}"),
-                "name_localizations": catalogues.localizations(f"{key}.{choice}"),
-                "value": choice,
-            }
-            for choice in choices
-        ],
-    }
+def option(catalogues: Catalogues, key: str, name: str, kind: int, **rules: Any) -> dict[str, Any]:
+    """An optional option, named and described under `key`, sent to us under `name`; `rules` as Discord has them."""
+    return {**_named(catalogues, key), "type": kind, "name": name, "required": False, **rules}
+
+
+def channel_option(catalogues: Catalogues, key: str, name: str) -> dict[str, Any]:
+    """A voice or stage channel."""
+    return option(catalogues, key, name, CHANNEL, channel_types=[VOICE, STAGE])
+
+
+def text_option(catalogues: Catalogues, key: str, name: str, choices: Sequence[str]) -> dict[str, Any]:
+    """One of a few choices, each a value with its name under `key.value`."""
+    named = [
+        {
+            "name": catalogues.default(f"{key}.{choice}"),
+            "name_localizations": catalogues.localizations(f"{key}.{choice}"),
+            "value": choice,
+        }
+        for choice in choices
+    ]
+    return option(catalogues, key, name, STRING, choices=named)
+
+
+def period_option(catalogues: Catalogues) -> dict[str, Any]:
+    """The period of a report."""
+    return text_option(catalogues, "period", "period", [period.value for period in Period])
 
 
 def _named(catalogues: Catalogues, key: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
         records=(decision,),
         questions=(standing(member.user_id),),
         stored=partial(_what_stands, decision, words),
+        told=True,
         sentences=Sentences(
             kept=words("opt_in.kept", **decided),
             refused=words("refused"),

@@ -8,10 +8,11 @@ from typing import Any
 
 from db_client.records import ConsentDecision
 from db_client.statements import standing
+from interactions_api.commands import erase_me
 from interactions_api.commands.definition import slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Sentences
-from interactions_api.reply import moment
+from interactions_api.reply import Message, Said, moment
 from interactions_api.words import Catalogues, Words
 
 NAME = "opt_out"
@@ -30,6 +31,7 @@ def handle(command: Command, words: Words) -> Plan:
         records=(decision,),
         questions=(standing(decision.user_id),),
         stored=partial(_what_stands, decision, words),
+        told=True,
         sentences=Sentences(
             kept=words("opt_out.kept", **decided),
             refused=words("refused"),
@@ -39,7 +41,7 @@ def handle(command: Command, words: Words) -> Plan:
     )
 
 
-def _what_stands(decision: ConsentDecision, words: Words, answers: Sequence[Rows]) -> str:
+def _what_stands(decision: ConsentDecision, words: Words, answers: Sequence[Rows]) -> Said:
     """By what the service holds now, which is a newer decision's if this one came late or again."""
     [rows] = answers
     if not rows:
@@ -47,4 +49,5 @@ def _what_stands(decision: ConsentDecision, words: Words, answers: Sequence[Rows
     [row] = rows
     if row["opted_in"]:
         return words("opt_out.overruled", decided=moment(decision.at), since=moment(row["since"]))
-    return words("opt_out.stored", since=moment(row["since"]), come_back=words("opt_in.name"))
+    said = words("opt_out.stored", since=moment(row["since"]), come_back=words("opt_in.name"))
+    return Message(said, (erase_me.offer(words),))

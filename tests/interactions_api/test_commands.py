@@ -9,6 +9,7 @@ from db_client.snowflake import created_at
 from interactions_api.commands import opt_in, opt_out
 from interactions_api.interaction import Command, parse
 from interactions_api.plan import Plan, Say
+from interactions_api.reply import Message
 from interactions_api.words import Catalogues
 from tests.interactions_api.discord import ADA, body, command, user
 
@@ -88,8 +89,10 @@ def test_an_opt_out_that_stands_is_told():
     plan = opt_out.handle(used := parsed("opt_out"), ENGLISH)
     assert plan.records == (ConsentDecision(interaction_id=used.id, user_id=ADA, decision="out"),)
     said = plan.stored([[row(used.id, opted_in=False)]])
+    assert isinstance(said, Message)
     for part in ("opted out", "<t:1700000000:f>", "kept", "`/opt_in`"):
-        assert part in said
+        assert part in said.content
+    assert [(button.action, button.argument) for button in said.buttons] == [("erase_me", "ask")]
 
 
 def test_an_opt_out_of_somebody_of_whom_nothing_is_stored_says_so():

@@ -44,7 +44,10 @@ def test_commands_are_published_and_the_difference_is_printed(simulated):
     """New commands first; the second run finds nothing to do."""
     first = Ran(**simulated.environment())
     assert (first.status, first.err) == (0, "")
-    assert first.out.splitlines() == [*(f"+ /{c.NAME}" for c in COMMANDS), f"Discord has {len(COMMANDS)} commands now."]
+    assert first.out.splitlines() == [
+        *sorted(f"+ /{c.NAME}" for c in COMMANDS),
+        f"Discord has {len(COMMANDS)} commands now.",
+    ]
     again = Ran(**simulated.environment())
     assert (again.status, again.out) == (0, f"Discord has these {len(COMMANDS)} commands already: nothing to do.\n")
 
@@ -55,6 +58,18 @@ def test_a_guilds_own_commands_are_published(simulated):
     ran = Ran("--guild", str(guild), **simulated.environment())
     assert (ran.status, ran.err) == (0, "")
     assert "+ /opt_in" in ran.out
+
+
+def test_a_dry_run_with_a_token_says_what_would_change_and_changes_nothing(simulated):
+    """The definitions stay alone on stdout, for programs; the differences go to stderr."""
+    Ran(**simulated.environment())
+    ran = Ran("--dry-run", **simulated.environment())
+    assert (ran.status, ran.err) == (0, "Discord has these commands already.\n")
+    guild = simulated.add_guild("Dry")
+    for _ in range(2):
+        ran = Ran("--dry-run", "--guild", str(guild), **simulated.environment())
+        assert ran.err.splitlines() == sorted(f"+ /{command.NAME}" for command in COMMANDS)
+        assert len(json.loads(ran.out)) == len(COMMANDS)
 
 
 def test_a_dry_run_prints_the_definitions_and_needs_no_settings():

@@ -1,0 +1,74 @@
+"""`/together [member]`: with whom one shared voice channels, among people who both let the server see their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from db_client import report_statements, reports
+from db_client.periods import Period
+from interactions_api.commands.definition import USER, option, slash_command
+from interactions_api.interaction import Command
+from interactions_api.plan import Plan, Rows, Say, reading
+from interactions_api.reply import harmless, moment
+from interactions_api.server import Server, report, window
+from interactions_api.telling import channel, duration, fitting
+from interactions_api.words import Catalogues, Words
+
+NAME = "together"
+MOST = 10
+
+
+def definition(catalogues: Catalogues) -> dict[str, Any]:
+    """One member only."""
+    return slash_command(catalogues, NAME, [option(catalogues, "together.member", "member", USER)])
+
+
+def handle(command: Command, words: Words) -> Plan | Say:
+    """Of all time: a year without somebody would not say since when."""
+    member = str(command.options.get("member", "0"))
+    if not member.isdecimal():
+        return Say(words("unknown_choice"))
+    me = command.member.user_id
+    if int(member) == me:
+        return Say(words("together.yourself"))
+
+    def ask(server: Server) -> Plan:
+        assert command.guild_id is not None  # noqa: S101 - commands are for servers only
+        questions = (
+            report_statements.visible_member(me),
+            report_statements.together(
+                command.guild_id,
+                me,
+                window(Period.ALL, command, server),
+                limit=MOST,
+                member_id=int(member) or None,
+            ),
+        )
+        return reading(
+            questions, lambda answers: _told(words, answers, bool(int(member))), words("report.unread"), slow=True
+        )
+
+    return report(command, words, ask)
+
+
+def _told(words: Words, answers: Sequence[Rows], one: bool) -> str:
+    visible, rows = answers
+    if not visible:
+        return words("together.not_visible", opt_in=words("opt_in.name"), choice=words("opt_in.visibility.server"))
+    if not rows:
+        return words("together.nothing_with" if one else "together.nothing")
+    lines = [
+        words(
+            "together.line",
+            name=harmless(each.display_name),
+            time=duration(words, each.together_ms),
+            times=str(each.times),
+            since=moment(each.since),
+            last=moment(each.last),
+            channel=channel(each.favourite_name, each.favourite_id),
+            there=duration(words, each.favourite_ms),
+        )
+        for each in reports.companions(rows)
+    ]
+    return fitting(words, words("together.title"), lines, unlisted=rows[0]["people"] - len(rows))

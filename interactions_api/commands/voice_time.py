@@ -1,0 +1,97 @@
+"""`/voice_time [period] [member]`: one's own time in voice channels, or that of a member who lets the server see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from db_client import report_statements, reports
+from db_client.periods import DAY_MS, Period, Window, bars_of, recent
+from db_client.statements import standing
+from interactions_api.commands.definition import USER, option, period_option, slash_command
+from interactions_api.interaction import Command
+from interactions_api.plan import Plan, Rows, Say, reading
+from interactions_api.reply import harmless, moment
+from interactions_api.server import Server, chosen_period, report, window
+from interactions_api.telling import channel, chart, duration, fitting
+from interactions_api.words import Catalogues, Words
+
+NAME = "voice_time"
+CHART_MS = 366 * DAY_MS
+
+
+def definition(catalogues: Catalogues) -> dict[str, Any]:
+    """A period, and whose."""
+    whose = option(catalogues, "voice_time.member", "member", USER)
+    return slash_command(catalogues, NAME, [period_option(catalogues), whose])
+
+
+def handle(command: Command, words: Words) -> Plan | Say:
+    """Whether a member lets the server see it is read with the times, so that one cannot change before the other."""
+    period = chosen_period(command, Period.LAST_7_DAYS)
+    member = str(command.options.get("member", command.member.user_id))
+    if period is None or not member.isdecimal():
+        return Say(words("unknown_choice"))
+    user_id, own = int(member), int(member) == command.member.user_id
+
+    def ask(server: Server) -> Plan:
+        assert command.guild_id is not None  # noqa: S101 - commands are for servers only
+        asked = window(period, command, server)
+        bars = bars_of(recent(asked, CHART_MS), server.zone)
+        questions = (
+            standing(user_id) if own else report_statements.visible_member(user_id),
+            report_statements.own_channels(command.guild_id, user_id, asked),
+            report_statements.own_bars(command.guild_id, user_id, bars),
+            report_statements.own_running(command.guild_id, user_id),
+        )
+
+        def say(answers: Sequence[Rows]) -> str:
+            who, channels, heights, running = answers
+            if not own and not who:
+                return words("voice_time.hidden")
+            time = reports.voice_time(channels, heights, running, asked, len(bars))
+            title = words("voice_time.own") if own else words("voice_time.of", name=harmless(who[0]["display_name"]))
+            title = words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
+            not_recorded = own and not (who and who[0]["opted_in"])
+            note = words("voice_time.not_recorded", opt_in=words("opt_in.name")) if not_recorded else ""
+            return _told(words, title, time, bars, server, note)
+
+        return reading(questions, say, words("report.unread"), slow=True)
+
+    return report(command, words, ask)
+
+
+def _told(words: Words, title: str, time: reports.VoiceTime, bars: Sequence[Window], server: Server, note: str) -> str:
+    if not time.sessions:
+        return "\n".join(part for part in (title, words("report.nothing"), note) if part)
+    states = time.states
+    head = [
+        title,
+        words("voice_time.total", time=duration(words, time.counted_ms), sessions=str(time.sessions)),
+        words(
+            "voice_time.states",
+            muted=duration(words, states.muted_ms),
+            deafened=duration(words, states.deafened_ms),
+            alone=duration(words, states.alone_ms),
+        ),
+    ]
+    if time.running_since is not None and time.running_in is not None:
+        name = next((c.name for c in time.channels if c.channel_id == time.running_in), None)
+        head.append(
+            words("voice_time.running", since=moment(time.running_since), channel=channel(name, time.running_in))
+        )
+    if time.afk_ms:
+        head.append(words("voice_time.not_counted", time=duration(words, time.afk_ms)))
+    lines = [
+        words(
+            "voice_time.channel",
+            channel=channel(one.name, one.channel_id),
+            time=duration(words, one.counted_ms),
+            sessions=str(one.sessions),
+        )
+        for one in time.channels
+        if one.counted_ms
+    ]
+    drawing = chart(words, bars, time.bars, server.zone) if len(bars) > 1 else ""
+    tail = "\n".join(part for part in (drawing, note) if part)
+    return fitting(words, "\n".join(head), lines, tail)

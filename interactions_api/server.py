@@ -1,0 +1,62 @@
+"""A server's own settings, as its managers decided them, and the reports that need them first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from db_client.periods import DEFAULT_ZONE, Period, UnknownZone, Window, window_of, zone_named
+from db_client.snowflake import created_at
+from db_client.statements import guild_settings
+from interactions_api.interaction import Command, Interaction
+from interactions_api.plan import Next, Plan, Rows, reading
+from interactions_api.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The settings that stand; what nobody decided has its default."""
+
+    zone: ZoneInfo
+    zone_name: str
+    leaderboard: bool
+    retention_days: int | None
+
+    @classmethod
+    def of(cls, rows: Rows) -> Server:
+        """From the rows of `guild_settings`."""
+        values = {row["setting"]: row["value"] for row in rows if row["value"] is not None}
+        name = values.get("time_zone", DEFAULT_ZONE)
+        try:
+            zone = zone_named(name)
+        except UnknownZone:  # it was known when it was chosen, to another version of the database
+            zone, name = zone_named(DEFAULT_ZONE), DEFAULT_ZONE
+        days = values.get("retention_days")
+        return cls(zone, name, values.get("leaderboard") != "off", int(days) if days else None)
+
+
+def report(interaction: Interaction, words: Words, plan: Callable[[Server], Next]) -> Plan:
+    """A report in two steps: the server's settings, then what `plan` makes of them."""
+    assert interaction.guild_id is not None  # noqa: S101 - commands are for servers only
+    return reading(
+        (guild_settings(interaction.guild_id),), lambda answers: plan(Server.of(answers[0])), words("report.unread")
+    )
+
+
+def chosen_period(command: Command, default: Period) -> Period | None:
+    """The option `period`; None for one that is not offered."""
+    return period_named(str(command.options.get("period", default.value)))
+
+
+def period_named(value: str) -> Period | None:
+    """The period of that value; None if there is none."""
+    return next((period for period in Period if period.value == value), None)
+
+
+def window(period: Period, interaction: Interaction, server: Server) -> Window:
+    """The period up to the moment of the interaction, in the server's time zone.
+
+    Discord's clock made the interaction's id, so a repeated request gets the same answer.
+    """
+    return window_of(period, created_at(interaction.id), server.zone)
