@@ -1,12 +1,12 @@
 """What can go wrong between a write and the SQLite service, by what the caller may do next.
 
-    DbClientError
-    ├── ServiceUnavailable     try again later; `cause` is a short word for metrics
-    │   └── OutcomeUnknown     the write may or may not stand: send the same write again
-    ├── Refused                permanent: the service understood and will never take this request
-    │   └── StatementRefused   permanent for one statement, `index`; nothing of its transaction was applied
-    └── NotKept                the disk under the queue file refused: nothing was kept, tell the person
-        └── QueueFull          the queue file's own bound is reached
+DbClientError
+├── ServiceUnavailable     try again later; `cause` is a short word for metrics
+│   └── OutcomeUnknown     the write may or may not stand: send the same write again
+├── Refused                permanent: the service understood and will never take this request
+│   └── StatementRefused   permanent for one statement, `index`; nothing of its transaction was applied
+└── NotKept                the disk under the queue file refused: nothing was kept, tell the person
+    └── QueueFull          the queue file's own bound is reached
 """
 
 from __future__ import annotations
