@@ -22,6 +22,7 @@ from db_client.sending import Sender
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
 PROBE_SECONDS = 1.0  # while the service is down and a person waits, it is asked at most this often
+BRISK_SECONDS = 0.1  # an attempt that has taken longer than this: others write to the disk themselves
 SLOW_SECONDS = 2.0  # nobody joins the wait for an attempt that has taken longer than this
 GLANCE_SECONDS = 0.03  # how often an idle process looks whether another one died and left entries behind
 ERASURE_SECONDS = 30.0
@@ -59,15 +60,26 @@ class Delivered(NamedTuple):
 class Waiter:
     """One thread that waits for a receipt; it is woken once, when there is nothing more to wait for."""
 
-    __slots__ = ("answers", "attempts", "position", "receipt", "wake")
+    __slots__ = ("_wake", "answers", "attempts", "over", "position", "receipt")
 
     def __init__(self) -> None:
         self.receipt = NOTHING
         self.attempts = 0
         self.position = Position(0, 0)
         self.answers: Rows | None = None
-        self.wake = threading.Lock()
-        self.wake.acquire()
+        self.over = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def sleep(self, until: float) -> bool:
+        """Waits until that moment of `time.monotonic` at most; True if it is over."""
+        if not self.over:
+            self.over = self._wake.acquire(timeout=max(0.0, until - time.monotonic()))
+        return self.over
+
+    def end(self) -> None:
+        """Nothing more to wait for; to be called once."""
+        self._wake.release()
 
 
 def pause(failures: int, chance: float) -> float:
@@ -76,12 +88,23 @@ def pause(failures: int, chance: float) -> float:
 
 
 class Delivery:
-    """The delivering thread of this process for one queue file; `chance` gives numbers from 0 to 1."""
+    """The delivering thread of this process for one queue file.
 
-    def __init__(self, queue: QueueFile, sender: Sender, *, chance: Callable[[], float] = random.random) -> None:
+    `commit` writes what other threads left for this one to write; `chance` gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        queue: QueueFile,
+        sender: Sender,
+        *,
+        commit: Callable[[], None] = lambda: None,
+        chance: Callable[[], float] | None = None,
+    ) -> None:
         self._queue = queue
         self._sender = sender
-        self._chance = chance
+        self._commit = commit
+        self._chance = chance or random.Random().random  # a source of its own: tests seed the shared one
         self._lock = threading.Lock()
         self._called = threading.Condition(self._lock)  # the delivering thread waits here
         self._progress = threading.Condition(self._lock)  # who waits for the end waits here
@@ -111,6 +134,12 @@ class Delivery:
             self._work = True
             self._called.notify()
 
+    def brisk(self) -> bool:
+        """True if the thread can be counted on to commit within moments."""
+        if self._failures or self._stopping or self._thread is None or not self._thread.is_alive():
+            return False
+        return not (self._busy and time.monotonic() > self._last_attempt + BRISK_SECONDS)
+
     def expect(self, waiter: Waiter, receipt: Receipt) -> None:
         """The waiter, whose thread calls `wait` next, waits for the receipt; to be called before `call`."""
         with self._lock:
@@ -118,13 +147,13 @@ class Delivery:
             waiter.receipt, waiter.attempts = receipt, self._attempts
             self._asked = True
             if receipt == NOTHING or self._hopeless(waiter):
-                waiter.wake.release()
+                waiter.end()
             else:
                 self._waiters.append(waiter)
 
     def wait(self, waiter: Waiter, deadline: float) -> Delivered:
         """What became of the waiter's receipt by the deadline (of `time.monotonic`); sooner if the service is down."""
-        if not waiter.wake.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not waiter.sleep(deadline):
             with self._lock:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
@@ -184,7 +213,7 @@ class Delivery:
         still = []
         for waiter in self._waiters:
             if is_over(waiter):
-                waiter.wake.release()
+                waiter.end()
             else:
                 still.append(waiter)
         self._waiters = still
@@ -247,7 +276,11 @@ class Delivery:
 
     def _turn(self) -> None:
         """One batch, after whoever is delivering now."""
+        self._commit()
         with self._queue.delivering(wait=True):
+            with self._lock:
+                self._work = False  # whoever calls from here on has left something behind this commit
+            self._commit()
             self._deliver()
 
     def _glance(self) -> None:

@@ -25,6 +25,7 @@ from db_client.transport import Transport
 __all__ = ["Delivered", "Fate", "QueueStatistics", "Receipt", "Store"]
 
 READERS = 8
+COMMIT_SOON_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,15 @@ class _Put:
         self.problem: NotKept | None = None
 
     @property
+    def over(self) -> bool:
+        """True if it was committed, or refused."""
+        return self.ids is not None or self.problem is not None
+
+    @property
     def receipt(self) -> Receipt:
-        """The run of entries that was committed."""
+        """The run of entries that was committed; raises NotKept if nothing was."""
+        if self.ids is None:
+            raise self.problem or NotKept("the queue file could not be written: nothing was kept")
         return Receipt(min(self.ids), max(self.ids)) if self.ids else NOTHING
 
 
@@ -87,17 +95,33 @@ class Store:
         Threads that call at the same time share one commit. An erasure removes the person's earlier entries and dead
         letters in the same commit. Raises QueueFull or NotKept; then nothing was kept.
         """
-        return self._put(records, notes or {}, None)
+        put = self._put(records, notes or {})
+        self._puts.do(put)
+        receipt = put.receipt
+        if self._started and receipt != NOTHING:
+            self._delivery.call()
+        return receipt
 
     def send(self, records: Sequence[Record], *, within: float) -> Delivered:
-        """`keep`, then `deliver`, with what the service answered, and less waking of threads than one by one.
+        """`keep`, then `deliver`, with what the service answered.
 
-        Raises QueueFull or NotKept; then nothing was kept.
+        While delivery goes well its thread commits what it is about to send: the calling thread is woken once, by the
+        answer, which under load is most of the cost. Raises QueueFull or NotKept; then nothing was kept.
         """
         deadline = time.monotonic() + within
         waiter = Waiter()
-        self._put(records, {}, waiter)
-        return self._own_delivery().wait(waiter, deadline)
+        put = self._put(records, {}, waiter)
+        if self._started and self._delivery.brisk():
+            self._puts.offer(put)
+            self._delivery.call()
+            if not waiter.sleep(min(deadline, time.monotonic() + COMMIT_SOON_SECONDS)) and not put.over:
+                self._puts.act()
+        else:
+            self._puts.do(put)
+            self._delivery.call()
+        if put.receipt == NOTHING:
+            return Delivered(Fate.STORED, None)
+        return self._delivery.wait(waiter, deadline)
 
     def deliver(self, receipt: Receipt, *, within: float) -> Fate:
         """Waits at most `within` seconds for the service to have what the receipt stands for; never raises for a fault.
@@ -161,21 +185,16 @@ class Store:
                 self._delivery.start()
         return self._delivery
 
-    def _put(self, records: Sequence[Record], notes: Mapping[str, str | None], waiter: Waiter | None) -> Receipt:
-        """What `keep` and `send` share: one commit, together with whoever else wants one now."""
+    def _put(self, records: Sequence[Record], notes: Mapping[str, str | None], waiter: Waiter | None = None) -> _Put:
         self._own_delivery()
         now = self._clock()
         entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), now, r.replaces) for r in records]
-        put = _Put(entries, dict(notes), erasures_in(records), waiter)
-        self._puts.do(put)
-        if put.ids is None:
-            raise put.problem or NotKept("the queue file could not be written: nothing was kept")
-        return put.receipt
+        return _Put(entries, dict(notes), erasures_in(records), waiter)
 
     def _renew_after_fork(self) -> None:
         self._puts: Together[_Put] = Together(self._commit)
         self._sender = Sender(self._queue, self._service, self._clock)
-        self._delivery = Delivery(self._queue, self._sender)
+        self._delivery = Delivery(self._queue, self._sender, commit=self._puts.act)
         self._readers = concurrent.futures.ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._pid = os.getpid()
 
@@ -197,6 +216,8 @@ class Store:
             if len(puts) == 1 or not isinstance(problem, QueueFull):
                 for put in puts:
                     put.problem = problem
+                    if put.waiter is not None:
+                        put.waiter.end()
             else:
                 for put in puts:
                     self._commit([put])
@@ -207,5 +228,3 @@ class Store:
             start += len(put.entries)
             if put.waiter is not None:
                 self._delivery.expect(put.waiter, put.receipt)
-        if self._started and ids:
-            self._delivery.call()

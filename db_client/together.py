@@ -10,12 +10,13 @@ T = TypeVar("T")
 
 
 class _Place(Generic[T]):
-    """One thread's item. The thread sleeps on `wake` until it is done or the turn comes to act for all."""
+    """One item, and the thread that sleeps on `wake` until it is done or the turn comes to act for all, if one does."""
 
-    __slots__ = ("done", "item", "wake")
+    __slots__ = ("done", "item", "sleeps", "wake")
 
-    def __init__(self, item: T) -> None:
+    def __init__(self, item: T | None, *, sleeps: bool = True) -> None:
         self.item = item
+        self.sleeps = sleeps
         self.done = False
         self.wake = threading.Lock()
         self.wake.acquire()
@@ -41,6 +42,25 @@ class Together(Generic[T]):
             self._waiting.append(mine)
             my_turn = not self._acting
             self._acting = True
+        self._join(mine, my_turn)
+
+    def offer(self, item: T) -> None:
+        """Leaves an item for whoever acts next, and does not wait; somebody must `act`, or `do`, soon."""
+        with self._mutex:
+            self._waiting.append(_Place(item, sleeps=False))
+
+    def act(self) -> None:
+        """Returns when there was an act for everything that was offered before; at once if nothing waits."""
+        with self._mutex:
+            if not self._waiting:
+                return
+            mine: _Place[T] = _Place(None)
+            self._waiting.append(mine)
+            my_turn = not self._acting
+            self._acting = True
+        self._join(mine, my_turn)
+
+    def _join(self, mine: _Place[T], my_turn: bool) -> None:
         if not my_turn:
             mine.wake.acquire()
         if not mine.done:
@@ -50,11 +70,12 @@ class Together(Generic[T]):
         with self._mutex:
             together, self._waiting = self._waiting, []
         try:
-            self._act([place.item for place in together])
+            self._act([place.item for place in together if place.item is not None])
         finally:
             with self._mutex:
-                if self._waiting:
-                    self._waiting[0].wake.release()
+                heir = next((place for place in self._waiting if place.sleeps), None)
+                if heir is not None:
+                    heir.wake.release()
                 else:
                     self._acting = False
             for place in together:

@@ -60,3 +60,26 @@ def test_an_act_that_raises_does_not_stop_the_next():
     with pytest.raises(ValueError, match="bad"):
         together.do("bad")
     together.do("good")
+
+
+def test_what_is_offered_is_acted_for_by_the_next_who_acts():
+    """An offer has no thread of its own, so it never gets the turn; nothing is lost and nobody hangs."""
+    done: list[int] = []
+    together = Together(done.extend)
+
+    def offer(first: int) -> None:
+        for number in range(first, first + 200):
+            together.offer(number)
+            together.act()
+
+    threads = [threading.Thread(target=offer, args=(first,)) for first in range(0, 800, 200)]
+    threads += [
+        threading.Thread(target=lambda first=first: [together.do(first + step) for step in range(200)])
+        for first in range(800, 1600, 200)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(done) == list(range(1600))
+    together.act()
