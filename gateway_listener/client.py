@@ -2,7 +2,7 @@
 
 Its models and caches are not used: in bursts they show later states than the event at hand, after an outage they keep
 ghosts, and an unexpected field in any event ends the client. So every parser but those of READY and RESUMED, which
-the connection itself needs, is taken out, and the text of each frame goes to `on_frame`, in order, at once.
+the connection itself needs, is taken out, and each frame goes to `on_frame`, in order, at once, parsed once.
 
 Its loop of reconnects is replaced by `Client.connect`: discord.py's ends when the first connection is refused and when
 a frame is malformed, sends RESUME without a session for ever after a refused attempt, waits up to 17 minutes, and
@@ -25,12 +25,13 @@ import discord.http
 import yarl
 
 from gateway_listener.budget import Backoff
+from gateway_listener.frames import value_of
 from gateway_listener.pulse import Pulse
 from gateway_listener.settings import WHERE_IT_IS, Settings
 
 log = logging.getLogger(__name__)
 
-RAW_FRAME = "socket_raw_receive"
+FRAME = "frame"
 NEEDED_PARSERS = frozenset({"READY", "RESUMED"})
 
 CONNECT_WITHIN = 60.0
@@ -68,10 +69,32 @@ class _Session(NamedTuple):
     gateway: yarl.URL
 
 
+class _WebSocket(discord.gateway.DiscordWebSocket):
+    """discord.py's connection; the dispatches that it does nothing with are not parsed and looked at a second time."""
+
+    async def received_message(self, msg: Any, /) -> None:
+        text = self._decompressor.decompress(msg) if type(msg) is bytes else msg
+        if text is None:
+            return  # it goes on in the next message
+        frame = value_of(text)
+        self._dispatch(FRAME, frame)
+        if isinstance(frame, dict) and frame.get("op") == self.DISPATCH and frame.get("t") not in NEEDED_PARSERS:
+            if frame.get("s") is not None:
+                self.sequence = frame["s"]
+            if self._keep_alive:
+                self._keep_alive.tick()
+        else:
+            await super().received_message(text)
+
+    def go_on_without_timers(self) -> None:
+        """A timer for each message costs more than the message; silence is noticed by the heartbeats anyway."""
+        self._max_heartbeat_timeout = None  # type: ignore[assignment]
+
+
 class Client(discord.Client):
     """A client of one shard: `start(token)` runs until it is closed or a person must act.
 
-    `on_frame` is called with the text of every frame, in order, before anything else is done with it. `may_identify`
+    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it. `may_identify`
     is awaited before each IDENTIFY. `pulse` is told about the frames by whoever reads them.
     """
 
@@ -79,7 +102,7 @@ class Client(discord.Client):
         self,
         settings: Settings,
         *,
-        on_frame: Callable[[str], None],
+        on_frame: Callable[[object], None],
         may_identify: Callable[[], Awaitable[None]],
         pulse: Pulse,
         counts: Counter[str],
@@ -89,7 +112,6 @@ class Client(discord.Client):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            enable_debug_events=True,
             shard_id=settings.shard_id,
             shard_count=settings.shard_count,
         )
@@ -104,8 +126,8 @@ class Client(discord.Client):
             del parsers[name]
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        """Hands the text of a frame on, synchronously; no other event has a listener here."""
-        if event == RAW_FRAME:
+        """Hands a frame on, synchronously; no other event has a listener here."""
+        if event == FRAME:
             self._on_frame(args[0])
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
@@ -171,8 +193,9 @@ class Client(discord.Client):
         if self._session is not None:
             session_id, sequence, gateway = self._session
             resumption = {"resume": True, "session": session_id, "sequence": sequence, "gateway": gateway}
-        opening = discord.gateway.DiscordWebSocket.from_client(self, shard_id=self.shard_id, **resumption)
-        self.ws = await asyncio.wait_for(opening, CONNECT_WITHIN)
+        opening = _WebSocket.from_client(self, shard_id=self.shard_id, **resumption)
+        self.ws = ws = await asyncio.wait_for(opening, CONNECT_WITHIN)
+        ws.go_on_without_timers()
 
     async def _hang_up(self) -> None:
         """Closes the connection so that the session can be resumed, and remembers the session."""

@@ -1,16 +1,15 @@
-"""A gateway frame's text into a value: only what the sessions need is read, and nothing here can raise but Malformed.
+"""A gateway frame into a value: only what the sessions need is read, and nothing here can raise but Malformed.
 
 https://discord.com/developers/docs/events/gateway-events
 
-The text is what discord.py hands out as `socket_raw_receive`, the only one of its outputs that stays right in a burst
-and that carries the sequence number. Discord leaves out, repeats and reorders things at times (a state without
-`member`, a channel nobody has named, a snapshot with a null channel): all of that is legal here.
+Only the frame itself stays right in a burst and carries the sequence number; discord.py's own events do not. Discord
+leaves out, repeats and reorders things at times (a state without `member`, a channel nobody has named, a snapshot with
+a null channel): all of that is legal here.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -58,8 +57,7 @@ class Resumed:
     """The old gateway session goes on; everything missed has been replayed."""
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceState:
+class VoiceState(NamedTuple):
     """Where a person of a guild is now; `channel_id` None is nowhere, `is_bot` None is not known."""
 
     guild_id: int
@@ -161,7 +159,7 @@ _ACK = Frame(Ack())
 
 def snowflake(value: object) -> int:
     """An id as Discord writes it (a string of digits) as a number that SQLite can hold; raises Malformed."""
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
+    if isinstance(value, (str, int)) and value is not True and value is not False:
         try:
             number = int(value)
         except ValueError:
@@ -205,11 +203,11 @@ def _voice_state(data: Mapping[str, Any]) -> VoiceState | Seen:
     if data.get("guild_id") is None:
         return _SEEN  # a call outside any guild
     return VoiceState(
-        guild_id=snowflake(data["guild_id"]),
-        user_id=snowflake(data["user_id"]),
-        channel_id=_optional(data.get("channel_id")),
-        flags=_flags(data),
-        is_bot=_is_bot(data.get("member")),
+        snowflake(data["guild_id"]),
+        snowflake(data["user_id"]),
+        _optional(data.get("channel_id")),
+        _flags(data),
+        _is_bot(data.get("member")),
     )
 
 
@@ -300,20 +298,26 @@ _DISPATCHES: dict[str, Callable[[Any], Content]] = {
     "CHANNEL_DELETE": _channel_deleted,
 }
 
-# Discord writes `t` first; a frame that says so and is of no interest is not parsed at all.
-_KIND = re.compile(r'\{"t":"([A-Z_]+)"')
+
+def value_of(text: str) -> object:
+    """What the text of a frame is as JSON; None for what is no JSON."""
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return None
+    return value
 
 
 def parse(text: str) -> Frame | None:
-    """What the frame says; None for the ops that are between discord.py and Discord. Raises Malformed."""
-    kind = _KIND.match(text)
-    if kind is not None and kind[1] not in _DISPATCHES:
-        return SEEN
-    try:
-        frame = json.loads(text)
-    except ValueError:
-        raise Malformed("a frame is not JSON") from None
-    op = frame.get("op") if isinstance(frame, dict) else None
+    """`read` for the text of a frame."""
+    return read(value_of(text))
+
+
+def read(frame: object) -> Frame | None:
+    """What a frame, as JSON has it, says; None for the ops between discord.py and Discord. Raises Malformed."""
+    if not isinstance(frame, dict):
+        raise Malformed("a frame is no JSON object")
+    op = frame.get("op")
     if op == 0:
         return _dispatch(frame)
     if op == 11:

@@ -14,7 +14,7 @@ from gateway_listener import health, reading
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
 from gateway_listener.clock import Clock
-from gateway_listener.frames import Malformed, parse
+from gateway_listener.frames import Malformed, read
 from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Note
 from gateway_listener.recorder import Recorder
@@ -93,10 +93,10 @@ class Listener:
 
     # --- frames ---
 
-    def _on_frame(self, text: str) -> None:
+    def _on_frame(self, received: object) -> None:
         self._counts["frames"] += 1
         try:
-            frame = parse(text)
+            frame = read(received)
         except Malformed as problem:
             self._counts["malformed"] += 1
             log.warning("a frame was left out", extra={"reason": str(problem)})
@@ -211,6 +211,7 @@ class Listener:
     def _share_watermark(self) -> None:
         observed_at = self._tracker.watermark_to_share
         if observed_at is not None:
+            self._hand_over()  # the watermark says that all before it is written
             watermark = Watermark(self._settings.shard_id, observed_at)
             self._recorder.hand_over([watermark], self._tracker.watermark_to_keep)
 

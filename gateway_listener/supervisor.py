@@ -30,7 +30,7 @@ class Supervisor:
         self,
         settings: Settings,
         *,
-        on_frame: Callable[[str], None],
+        on_frame: Callable[[object], None],
         budget: IdentifyBudget,
         note_budget: Callable[[str], None],
         now: Callable[[], int],
