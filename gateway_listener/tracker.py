@@ -16,13 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from db_client.records import Guild, VoiceSession
+from db_client.records import VoiceSession
 from gateway_listener import frames, heal
 from gateway_listener.consent import Decision
 from gateway_listener.flags import FlagHistory
 from gateway_listener.guilds import ALONE, GuildState
 from gateway_listener.ledger import Ledger
-from gateway_listener.names import Names, announcements
+from gateway_listener.naming import Naming
 from gateway_listener.notes import BASELINE, Memory
 from gateway_listener.outbox import Item, Note
 from gateway_listener.reconcile import Seat, last_known, reconcile
@@ -43,7 +43,7 @@ class Tracker:
         self._tolerance = tolerance_ms
         self._ledger = Ledger()
         self._guilds: dict[int, GuildState] = {}
-        self._announced: dict[int, Names] = {}
+        self._naming = Naming(self._ledger)
         self._bots: set[int] = set()
         self._now = 0
         self._unseen_noted: dict[int, int] = {}
@@ -92,7 +92,7 @@ class Tracker:
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
-        self._announced.update(memory.names)
+        self._naming.recall(memory.names)
         self._unseen_noted.update(memory.unseen)
         for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:
             guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
@@ -174,7 +174,7 @@ class Tracker:
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
         watermark = self.sight.watermark
-        for guild_id in (ready.guild_ids | self._announced.keys()) - self._guilds.keys():
+        for guild_id in (ready.guild_ids | self._naming.guild_ids) - self._guilds.keys():
             self._guilds[guild_id] = GuildState(guild_id, unseen_since=watermark, restored=True)
         for guild in list(self._guilds.values()):
             guild.lose_sight(watermark)
@@ -213,7 +213,7 @@ class Tracker:
         for state in call.voice_states:
             if state.channel_id is not None and not self._is_bot(guild, state):
                 present[state.user_id] = state
-        guild.names = Names(call.name, call.afk_channel_id, {channel.channel_id: channel for channel in call.channels})
+        self._naming.called(guild, call)
         # A guild that is live loses nothing: its snapshot is compared with the last dispatch before it.
         watermark = guild.unseen_since if guild.seen_since is None else self.sight.watermark
         verdict = reconcile(
@@ -236,8 +236,6 @@ class Tracker:
         guild.come_in_sight(now)
         self._forget_unseen(guild.guild_id)
         self.counts["roll_calls"] += 1
-        if guild.guild_id in self._announced:
-            self._ledger.touched.add(guild.guild_id)
 
     def _guild_unavailable(self, outage: frames.GuildUnavailable, now: int) -> None:
         guild = self._guild(outage.guild_id)
@@ -255,38 +253,21 @@ class Tracker:
         """The bot is not in the guild any more; it was last seen at the guild's `unseen_since`."""
         for stay in list(guild.seats.values()):
             self._end(guild, stay, "guild_left", guild.unseen_since, now)
-        names = self._announced.pop(guild.guild_id, None)
-        if names is not None:
-            left_at = now if guild.unseen_since is None else guild.unseen_since
-            revision = self._ledger.next_revision(now)
-            self._ledger.items.append(Guild(guild.guild_id, names.name, names.afk_channel_id, revision, left_at))
-            self._ledger.items.append(Note(f"names:{guild.guild_id}", None))
+        self._naming.guild_left(guild.guild_id, now if guild.unseen_since is None else guild.unseen_since, now)
         self._forget_unseen(guild.guild_id)
         del self._guilds[guild.guild_id]
 
     def _guild_changed(self, change: frames.GuildChanged, now: int) -> None:
-        names = self._guild(change.guild_id).names
-        if names is not None:
-            names.name, names.afk_channel_id = change.name, change.afk_channel_id
-            self._renamed(change.guild_id)
+        self._naming.guild_changed(self._guild(change.guild_id), change)
 
     def _channel_changed(self, change: frames.ChannelChanged, now: int) -> None:
-        names = self._guild(change.guild_id).names
-        if names is not None:
-            names.channels[change.channel.channel_id] = change.channel
-            self._renamed(change.guild_id)
+        self._naming.channel_changed(self._guild(change.guild_id), change)
 
     def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
         guild = self._guild(deleted.guild_id)
         for stay in list(guild.people.get(deleted.channel_id, {}).values()):
             self._end(guild, stay, "left", self._last_seen(guild, now), now)
-        if guild.names is not None:
-            guild.names.channels.pop(deleted.channel_id, None)
-            self._renamed(deleted.guild_id)
-
-    def _renamed(self, guild_id: int) -> None:
-        if guild_id in self._announced:
-            self._ledger.touched.add(guild_id)
+        self._naming.channel_deleted(guild, deleted)
 
     # --- people ---
 
@@ -381,23 +362,5 @@ class Tracker:
     # --- writing ---
 
     def _write(self, now: int) -> None:
-        ledger = self._ledger
-        ledger.write(now)
-        if ledger.touched and ledger.recording:
-            for guild_id in ledger.touched:
-                self._announce(guild_id, now)
-            ledger.touched.clear()
-
-    def _announce(self, guild_id: int, now: int) -> None:
-        """Brings the names of a guild in which something is recorded up to date in the service."""
-        guild = self._guilds.get(guild_id)
-        if guild is None or guild.names is None:
-            return
-        known = self._announced.get(guild_id)
-        if known == guild.names:
-            return
-        self._ledger.items.extend(
-            announcements(guild_id, known, guild.names, now=now, revision=lambda: self._ledger.next_revision(now))
-        )
-        self._announced[guild_id] = guild.names.copy()
-        self._ledger.items.append(Note(f"names:{guild_id}", guild.names.to_json()))
+        self._ledger.write(now)
+        self._naming.write(self._guilds, now)
