@@ -1,0 +1,111 @@
+"""A server with a story in the store, and everything real between a person's command and the reply.
+
+Discord is simulated, with its strict check of every reply; gunicorn, the service and an unreliable way to it are real.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nacl.signing import SigningKey
+
+from db_client.records import Channel, ConsentDecision, Guild, Record, VoiceSession
+from db_client.settings import StoreSettings
+from db_client.snowflake import earliest
+from db_client.statements import Statement
+from db_client.store import Fate, Store
+from interactions_api.register import main
+from tests.interactions_api.running import running
+from tests.interactions_api.unreliable import Unreliable
+from tests.services import start_embedded
+from tests.simulated_discord.control import Control, in_thread
+
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+PATIENCE_S = 20.0
+
+_numbers = itertools.count(1)
+
+
+class StudyRoom:
+    """Commands as people, records as the listener would write them, and rows as they are stored."""
+
+    def __init__(self, discord: Control, store: Store, proxy: Unreliable, port: int) -> None:
+        self.discord = discord
+        self.store = store
+        self.proxy = proxy
+        self.port = port
+        self.now = time.time_ns() // 1_000_000
+        self.guild = self.make_guild("Study room")
+
+    def make_guild(self, name: str) -> int:
+        guild: int = self.discord.add_guild(name)
+        self.keep(Guild(guild, name, None, 1))
+        return guild
+
+    def channel(self, name: str, guild: int = 0, *, deleted_at: int | None = None) -> int:
+        channel: int = self.discord.add_channel(guild or self.guild, name[:100])
+        self.keep(Channel(channel, guild or self.guild, name, 2, None, 1, deleted_at))
+        return channel
+
+    def person(self, name: str, visibility: str | None = "server") -> int:
+        """Someone who opted in a year ago (with None: never)."""
+        user: int = self.discord.add_user(display_name=name[:32])
+        if visibility is not None:
+            decided = earliest(self.now - 400 * DAY) + next(_numbers)
+            self.keep(ConsentDecision(decided, user, "in", "user", name, None, visibility))  # type: ignore[arg-type]
+        return user
+
+    def session(self, user: int, channel: int, begin: int, end: int | None, **more: Any) -> None:
+        """A stay that began and ended that many ms before now (0 or less ms ago: not yet)."""
+        started, ended = self.now - begin, None if end is None else self.now - end
+        known = {"started_by": "joined", "started_within_ms": 0, "flags_at": ended or started, "guild_id": self.guild}
+        if ended is not None:
+            known |= {"ended_by": "left", "ended_within_ms": 0}
+        self.keep(
+            VoiceSession(
+                session_id=f"{next(_numbers):x}",
+                channel_id=channel,
+                user_id=user,
+                started_at=started,
+                ended_at=ended,
+                revision=1,
+                **{**known, **more},
+            )
+        )
+
+    def keep(self, *records: Record) -> None:
+        assert self.store.deliver(self.store.keep(records), within=PATIENCE_S) is Fate.STORED
+
+    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        return self.store.query(Statement(sql, parameters), within=PATIENCE_S)[0]
+
+    def use(self, command: str, user: int, **arguments: Any) -> Any:
+        """The outcome of a command; options are given by name, what Discord adds in `_...`."""
+        around = {key[1:]: arguments.pop(key) for key in list(arguments) if key.startswith("_")}
+        return self.discord.command(command, user, **{"guild": self.guild, "options": arguments, **around})
+
+    def press(self, custom_id: str, user: int, **more: Any) -> Any:
+        return self.discord.component(custom_id, user, **{"guild": self.guild, **more})
+
+
+@contextmanager
+def study_room(folder: Path) -> Iterator[StudyRoom]:
+    """All programs running and the commands registered."""
+    with start_embedded(folder / "service") as service, Unreliable(service.url) as proxy, in_thread(seed=5) as discord:
+        environment = discord.environment()
+        assert main((), environment, io.StringIO(), io.StringIO()) == 0
+        chosen = {name: environment[name] for name in ("DISCORD_PUBLIC_KEY", "DISCORD_API_URL")}
+        store = Store(StoreSettings(service.url, folder / "listener.db"))
+        store.start()
+        try:
+            with running(folder, SigningKey.generate(), proxy.url, **chosen) as endpoint:
+                discord.set_interactions_url(f"http://127.0.0.1:{endpoint.port}/interactions")
+                yield StudyRoom(discord, store, proxy, endpoint.port)
+        finally:
+            store.stop(within=PATIENCE_S)
