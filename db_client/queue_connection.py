@@ -167,6 +167,11 @@ def told_apart() -> Iterator[None]:
             "another process has held the queue file for over a second, as if it were stopped: nothing was kept;"
             " let that process go on, or end it"
         ) from problem
+    except apsw.IOError as problem:
+        # A commit that failed in the midst may be found in the log when the file is opened again.
+        raise NotKept(
+            "the disk under the queue file failed: do not count on this being kept; doing it again is harmless"
+        ) from problem
     except (apsw.Error, OSError) as problem:
         raise NotKept(f"the queue file could not be used ({type(problem).__name__}): nothing was kept") from problem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -19,7 +20,7 @@ from tests.db_client.made import NOON, decision, watermark
 from tests.faults.campaign import Figure, campaign
 from tests.faults.nursery import LANE, Nursery
 from tests.faults.proxy import Do, Fault, FaultProxy
-from tests.faults.seen import arrivals
+from tests.faults.seen import arrivals, compare
 from tests.services import RunningService, start_embedded
 from tests.waiting import eventually
 
@@ -62,6 +63,7 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
             self.next = itertools.count(0)
             self.acknowledged: list[int] = []
             self.poison = 0
+            self.crashed: list[int] = []
 
         def opened(self) -> Process:
             return Process(self.folder / "queue.db", world.proxy.url)
@@ -119,8 +121,9 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
             with Nursery(self.folder, world.proxy.url) as nursery:
                 pid = nursery.fork(0, self.lane * LANE + LANE // 4 + 3 * len(before.split()) + first)
                 eventually(lambda: len(nursery.acknowledged(0)) > len(before.split()), what="the producer to keep")
-                random.random()
+                time.sleep(delay)  # the instant of the kill is what is random
                 nursery.kill(pid)
+                self.crashed = nursery.acknowledged(0)
 
         @invariant()
         def only_what_was_put_waits(self) -> None:
@@ -136,6 +139,9 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
                 self.processes[0].turn()
             mine = [n % LANE for n in arrivals(self.folder, world.service.url) if n // LANE == self.lane]
             assert [n for n in mine if n < LANE // 4] == self.acknowledged
+            killed = [n for n in mine if n >= LANE // 4]
+            told = {n - self.lane * LANE for n in self.crashed}
+            assert compare(told, killed) == {"lost": 0, "twice": 0, "out of order": 0}
             assert self.processes[0].queue.tallies()[2] == self.poison
             for process in self.processes:
                 process.queue.close()
