@@ -31,8 +31,9 @@ BOUND = 300 * 1024
 class World:
     """What all examples share: one service behind one proxy, and numbers that no two examples use."""
 
-    def __init__(self, folder: Path, service: RunningService, proxy: FaultProxy) -> None:
+    def __init__(self, folder: Path, service: RunningService, proxy: FaultProxy, nursery: Nursery) -> None:
         self.folder = folder
+        self.nursery = nursery
         self.service = service
         self.proxy = proxy
         self.examples = itertools.count(1)
@@ -116,14 +117,15 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
             world.steps += 1
             world.proxy.plan = lambda path: Fault()
             first = max(self.acknowledged, default=-1) + 1
-            with_crashes = self.folder / "lane-0"
-            before = with_crashes.read_text() if with_crashes.exists() else ""
-            with Nursery(self.folder, world.proxy.url) as nursery:
-                pid = nursery.fork(0, self.lane * LANE + LANE // 4 + 3 * len(before.split()) + first)
-                eventually(lambda: len(nursery.acknowledged(0)) > len(before.split()), what="the producer to keep")
-                time.sleep(delay)  # the instant of the kill is what is random
-                nursery.kill(pid)
-                self.crashed = nursery.acknowledged(0)
+            before = self.crashed
+            pid = world.nursery.fork(0, self.lane * LANE + LANE // 4 + 3 * len(before) + first, self.folder)
+            eventually(lambda: len(self.told()) > len(before), what="the producer to keep")
+            time.sleep(delay)  # the instant of the kill is what is random
+            world.nursery.kill(pid)
+            self.crashed = self.told()
+
+        def told(self) -> list[int]:
+            return world.nursery.acknowledged(0, self.folder)
 
         @invariant()
         def only_what_was_put_waits(self) -> None:
@@ -158,8 +160,12 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
     full=200,
 )
 def model(folder: Path, count: int, chance: random.Random) -> Figure:
-    with start_embedded(folder / "service") as service, FaultProxy(service.url) as proxy:
-        world = World(folder, service, proxy)
+    with (
+        start_embedded(folder / "service") as service,
+        FaultProxy(service.url) as proxy,
+        Nursery(folder, proxy.url) as nursery,
+    ):
+        world = World(folder, service, proxy, nursery)
         test = seed(chance.randrange(2**32))(machine(world))
         run_state_machine_as_test(
             test,

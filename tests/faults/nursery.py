@@ -1,4 +1,4 @@
-"""A process that forks producers on command: `fork LANE FIRST` and `wait PID`, a line each on standard input.
+"""A process that forks producers on command: `fork LANE FIRST FOLDER` and `wait PID`, a line each on standard input.
 
 A producer keeps decisions with growing numbers, writes each number to its lane's file once it is kept, and delivers.
 """
@@ -28,21 +28,23 @@ def produce(store: Store, folder: Path, lane: int, first: int) -> None:
 
 
 def main(folder: Path, url: str) -> None:
-    store = Store(StoreSettings(url, folder / "queue.db"))
+    stores = {folder: Store(StoreSettings(url, folder / "queue.db"))}
     for line in sys.stdin:
-        command, *numbers = line.split()
+        command, number, *rest = line.rstrip("\n").split(" ", 3)
         if command == "wait":
-            os.waitpid(int(numbers[0]), 0)
+            os.waitpid(int(number), 0)
             print("gone", flush=True)
             continue
         pid = os.fork()
         if pid == 0:
-            produce(store, folder, *map(int, numbers))
+            there = Path(rest[1])
+            store = stores.get(there) or Store(StoreSettings(url, there / "queue.db"))
+            produce(store, there, int(number), int(rest[0]))
         print(pid, flush=True)
 
 
 class Nursery:
-    """Starts and ends producers; they work on folder/queue.db."""
+    """Starts and ends producers; they work on folder/queue.db, of the folder given here unless another one is named."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -55,15 +57,15 @@ class Nursery:
                 text=True,
             )
 
-    def fork(self, lane: int, first: int) -> int:
-        return int(self._ask(f"fork {lane} {first}"))
+    def fork(self, lane: int, first: int, folder: Path | None = None) -> int:
+        return int(self._ask(f"fork {lane} {first} {folder or self.folder}"))
 
     def kill(self, pid: int) -> None:
         os.kill(pid, 9)
         assert self._ask(f"wait {pid}") == "gone"
 
-    def acknowledged(self, lane: int) -> list[int]:
-        path = self.folder / f"lane-{lane}"
+    def acknowledged(self, lane: int, folder: Path | None = None) -> list[int]:
+        path = (folder or self.folder) / f"lane-{lane}"
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 
     def _ask(self, line: str) -> str:
