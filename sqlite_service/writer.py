@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import errno
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -59,72 +59,77 @@ class Write:
     problem: NotApplied | None = None
     known_failures: dict[int, Failure] = field(default_factory=dict)
     waiting: threading.Lock = field(default_factory=_held)
-    """Held until the write is answered: the cheapest way for one thread to wait for another."""
+    """Held until the write is answered, or leads: the cheapest way for one thread to wait for another."""
+    leads: bool = False
+    """Whether the write's own thread applies the next group."""
 
 
 class Writer:
-    """A thread that applies writes in the order of their arrival; `opened` makes its connection anew after a fault."""
+    """Applies writes in the order of their arrival; `opened` makes its connection anew after a fault.
+
+    It has no thread of its own: the thread whose write finds nobody at work leads. It applies all that wait, commits,
+    wakes those it answered, and hands the lead to the first that came meanwhile.
+    """
 
     def __init__(self, opened: Callable[[], Connection], *, request_seconds: float) -> None:
         self._opened = opened
         self._request_seconds = request_seconds
         self._connection: Connection | None = opened()
-        self._waiting: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
+        self._waiting: deque[Write] = deque()
+        self._mutex = threading.Lock()
+        self._idle = threading.Condition(self._mutex)
+        self._working = False
         self._closed = False
         self.groups = 0
         self.requests = 0
         self.statements = 0
-        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
-        self._thread.start()
 
     def apply(self, write: Write) -> Answer:
-        """Waits until the write is on disk, or refused, and gives its answer; raises NotApplied."""
-        with self._closing:
+        """Returns the answer once the write is on disk, or refused; raises NotApplied."""
+        with self._mutex:
             if self._closed:
                 raise Closed("the service is stopping")
-            self._waiting.put(write)
-        write.waiting.acquire()
+            self._waiting.append(write)
+            write.leads, self._working = not self._working, True
+        if not write.leads:
+            write.waiting.acquire()
+        if write.leads:
+            self._lead()
         if write.problem is not None:
             raise write.problem
-        assert write.answer is not None  # noqa: S101 - released with either
+        assert write.answer is not None  # noqa: S101 - applied
         return write.answer
 
+    def _lead(self) -> None:
+        """Applies all that wait, the caller's own write first among them, and hands the lead on."""
+        group = self._next_group()
+        try:
+            self._commit(group)
+        finally:
+            with self._mutex:
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].waiting.release()
+                else:
+                    self._working = False
+                    self._idle.notify_all()
+            for write in group[1:]:
+                write.waiting.release()
+
     def close(self) -> None:
-        """Applies what waits, then closes the connection, which checkpoints the WAL into the file."""
-        with self._closing:
-            if self._closed:
-                return
+        """Waits for what is being applied, then closes the connection, which checkpoints the WAL into the file."""
+        with self._mutex:
             self._closed = True
-            self._waiting.put(None)
-        self._thread.join()
-
-    # --- the thread --------------------------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        while group := self._next_group():
-            try:
-                self._commit(group)
-            finally:
-                for write in group:
-                    write.waiting.release()
+            while self._working:
+                self._idle.wait()
         self._drop_connection()
 
     def _next_group(self) -> list[Write]:
-        """Waits for a write and takes all that wait with it; an empty group ends the thread."""
         group: list[Write] = []
         statements = 0
-        while statements < _GROUP_STATEMENTS:
-            try:
-                write = self._waiting.get(block=not group)
-            except queue.Empty:
-                break
-            if write is None:
-                if group:
-                    self._waiting.put(None)
-                break
-            group.append(write)
-            statements += len(write.statements)
+        while self._waiting and statements < _GROUP_STATEMENTS:
+            group.append(self._waiting.popleft())
+            statements += len(group[-1].statements)
         return group
 
     def _commit(self, group: list[Write]) -> None:
