@@ -19,7 +19,7 @@ from db_client.erasure import Erasure
 from db_client.errors import QueueFull
 from db_client.locks import FileLock
 from db_client.queue_connection import QueueConnection, told_apart
-from db_client.queue_rows import NewEntry, empty_log, erase, put_all, row_of
+from db_client.queue_rows import NewEntry, empty_log, erase, note_all, put_all, row_of
 from db_client.queue_schema import BURY, COUNT, POSITION, REVIVE
 from db_client.room import Ballast
 
@@ -85,11 +85,7 @@ class QueueFile:
             for erasure in erasures:
                 erase(connection, erasure)
             ids = put_all(connection, entries)
-            for key, value in notes.items():
-                if value is None:
-                    connection.execute("DELETE FROM notes WHERE key = ?", (key,))
-                else:
-                    connection.execute("INSERT OR REPLACE INTO notes (key, value) VALUES (?, ?)", (key, value))
+            note_all(connection, notes)
         return ids
 
     # --- delivering ---

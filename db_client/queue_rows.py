@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import apsw
@@ -25,8 +27,14 @@ class NewEntry(NamedTuple):
 
 def put_all(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[int]:
     """Puts entries at the end; the ids under which they, or those that stand for them, wait."""
-    if len(entries) == 1 or any(entry.replaces for entry in entries):
-        return [_put(connection, entry) for entry in entries]
+    ids: list[int] = []
+    for replaces, of_one_sort in groupby(entries, key=attrgetter("replaces")):
+        run = list(of_one_sort)
+        ids += [_replace(connection, entry) for entry in run] if replaces else _put_run(connection, run)
+    return ids
+
+
+def _put_run(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[int]:
     before = connection.total_changes()
     connection.executemany(PUT, [entry[:5] for entry in entries])
     if connection.total_changes() - before == len(entries):
@@ -35,17 +43,23 @@ def put_all(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[in
     return [_id_of(connection, entry.key) for entry in entries]
 
 
-def _put(connection: apsw.Connection, entry: NewEntry) -> int:
-    if entry.replaces:
-        connection.execute("DELETE FROM entries WHERE key = ?", (entry.key,))
-    connection.execute(PUT, (entry.key, entry.person, entry.kind, entry.body, entry.created))
-    if connection.changes():
-        return connection.last_insert_rowid()
-    return _id_of(connection, entry.key)
+def _replace(connection: apsw.Connection, entry: NewEntry) -> int:
+    connection.execute("DELETE FROM entries WHERE key = ?", (entry.key,))
+    connection.execute(PUT, entry[:5])
+    return connection.last_insert_rowid()
 
 
 def _id_of(connection: apsw.Connection, key: str) -> int:
     return int(row_of(connection, "SELECT id FROM entries WHERE key = ?", key)[0])
+
+
+def note_all(connection: apsw.Connection, notes: Mapping[str, str | None]) -> None:
+    """Sets notes, and removes those whose value is None."""
+    connection.executemany("DELETE FROM notes WHERE key = ?", [(key,) for key, value in notes.items() if value is None])
+    connection.executemany(
+        "INSERT OR REPLACE INTO notes (key, value) VALUES (?, ?)",
+        [(key, value) for key, value in notes.items() if value is not None],
+    )
 
 
 def erase(connection: apsw.Connection, erasure: Erasure) -> int:
