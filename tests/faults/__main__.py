@@ -1,6 +1,7 @@
 """`python -m tests.faults`: every campaign in full; prints the table of faults, goals and figures, in Markdown.
 
-`--only 4 7` picks some; `--scale 0.1` does a tenth of the counts; `--seed` makes other chances.
+`--only 4 7` picks some; `--scale 0.1` does a tenth of the counts; `--seed` makes other chances; `--body rqlited` runs
+them against a real rqlited instead of the embedded service.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.faults.bodies import Chosen
 from tests.faults.campaign import CAMPAIGNS, Figure, Skipped
 from tests.faults.everything import MODULES
 
@@ -20,7 +22,9 @@ def main() -> int:
     parser.add_argument("--only", type=int, nargs="*", help="numbers of faults")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--body", choices=["embedded", "rqlited"], default="embedded")
     options = parser.parse_args()
+    Chosen.body = options.body
     assert MODULES
     failed = 0
     print("| # | fault | best of the references | goal | ours |\n|-|-|-|-|-|", flush=True)

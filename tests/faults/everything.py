@@ -1,5 +1,5 @@
 """All modules that hold campaigns."""
 
-from tests.faults import files, kills, model, network, processes, syscalls
+from tests.faults import elections, files, kills, model, network, processes, syscalls
 
-MODULES = (kills, syscalls, files, network, processes, model)
+MODULES = (kills, syscalls, files, network, processes, model, elections)

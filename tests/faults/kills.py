@@ -11,10 +11,10 @@ from pathlib import Path
 from db_client.statements import Statement
 from db_client.store import Store
 from tests.db_client.made import decision
+from tests.faults.bodies import start_service
 from tests.faults.campaign import Figure, campaign
 from tests.faults.nursery import LANE, Nursery
 from tests.faults.seen import arrivals, compare, drained, settings
-from tests.services import start_embedded
 from tests.waiting import eventually
 
 
@@ -28,7 +28,7 @@ from tests.waiting import eventually
 )
 def random_kills(folder: Path, count: int, chance: random.Random) -> Figure:
     lanes = (1, 2)
-    with start_embedded(folder / "service") as service, Nursery(folder, service.url) as nursery:
+    with start_service(folder / "service") as service, Nursery(folder, service.url) as nursery:
         running = {lane: nursery.fork(lane, 0) for lane in lanes}
         for kill in range(count):
             lane = lanes[kill % 2]
@@ -62,7 +62,7 @@ def random_kills(folder: Path, count: int, chance: random.Random) -> Figure:
 def takeover(folder: Path, count: int, chance: random.Random) -> Figure:
     """Entries are left by a process that died; the time until a standby's delivery of them ends is taken."""
     times = []
-    with start_embedded(folder / "service") as service, Nursery(folder, service.url) as nursery:
+    with start_service(folder / "service") as service, Nursery(folder, service.url) as nursery:
         standby = Store(settings(folder, service.url))
         standby.start()
         standby.deliver(standby.keep([decision(0)]), within=20)

@@ -17,11 +17,12 @@ from db_client.sending import Sender
 from db_client.service import Service
 from db_client.transport import Transport
 from tests.db_client.made import NOON, decision, watermark
+from tests.faults.bodies import start_service
 from tests.faults.campaign import Figure, campaign
 from tests.faults.nursery import LANE, Nursery
 from tests.faults.proxy import Do, Fault, FaultProxy
 from tests.faults.seen import arrivals, compare
-from tests.services import RunningService, start_embedded
+from tests.services import RunningService
 from tests.waiting import eventually
 
 FAULTS = [Do.RESET, Do.SWALLOW, Do.CUT, Do.FAIL_BEFORE, Do.FAIL_AFTER, Do.TWICE, Do.STATUS, Do.GARBAGE]
@@ -161,7 +162,7 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
 )
 def model(folder: Path, count: int, chance: random.Random) -> Figure:
     with (
-        start_embedded(folder / "service") as service,
+        start_service(folder / "service") as service,
         FaultProxy(service.url) as proxy,
         Nursery(folder, proxy.url) as nursery,
     ):

@@ -15,10 +15,10 @@ from db_client.settings import StoreSettings
 from db_client.statements import Statement
 from db_client.store import Fate, Store
 from tests.db_client.made import decision
+from tests.faults.bodies import start_service
 from tests.faults.campaign import Figure, campaign
 from tests.faults.proxy import Do, Fault, FaultProxy
 from tests.faults.seen import arrivals, compare, drained, settings
-from tests.services import start_embedded
 from tests.waiting import eventually
 
 
@@ -32,7 +32,7 @@ from tests.waiting import eventually
 )
 def poison(folder: Path, count: int, chance: random.Random) -> Figure:
     poisoned = {0} | {number for number in range(count) if chance.random() < 0.1}
-    with start_embedded(folder / "service") as service:
+    with start_service(folder / "service") as service:
         store = Store(settings(folder, service.url))
         for number in range(count):
             bad = number in poisoned
@@ -75,7 +75,7 @@ def lost_answers(folder: Path, count: int, chance: random.Random) -> Figure:
     def plan(path: str) -> Fault:
         return Fault(chance.choice(faults)) if chance.random() < 0.1 else Fault()
 
-    with start_embedded(folder / "service") as service, FaultProxy(service.url, plan) as proxy:
+    with start_service(folder / "service") as service, FaultProxy(service.url, plan) as proxy:
         store = Store(settings(folder, proxy.url))
         store.start()
         for number in range(count):
@@ -102,7 +102,7 @@ def keep_alive_race(folder: Path, count: int, chance: random.Random) -> Figure:
     def plan(path: str) -> Fault:
         return Fault(Do.CLOSE_IDLE) if next(turns) % 3 == 0 else Fault()
 
-    with start_embedded(folder / "service") as service, FaultProxy(service.url, plan) as proxy:
+    with start_service(folder / "service") as service, FaultProxy(service.url, plan) as proxy:
         store = Store(settings(folder, proxy.url))
         store.start()
         stored = [store.deliver(store.keep([decision(number)]), within=10) for number in range(count)]
@@ -148,7 +148,7 @@ def deaf_port() -> Iterator[int]:
 )
 def kept_waiting(folder: Path, count: int, chance: random.Random) -> Figure:
     worst = 0.0
-    with start_embedded(folder / "service") as service, FaultProxy(service.url) as proxy, deaf_port() as deaf:
+    with start_service(folder / "service") as service, FaultProxy(service.url) as proxy, deaf_port() as deaf:
         faults = [
             Fault(Do.HANG),
             Fault(Do.HANG_AFTER),

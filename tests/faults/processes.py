@@ -12,10 +12,10 @@ from pathlib import Path
 
 from db_client.store import Store
 from tests.db_client.made import NOON, decision
+from tests.faults.bodies import start_service
 from tests.faults.campaign import Figure, campaign
 from tests.faults.nursery import Nursery
 from tests.faults.seen import arrivals, compare, drained, settings
-from tests.services import start_embedded
 from tests.waiting import eventually
 
 DAY = 24 * 3600 * 1000
@@ -47,7 +47,7 @@ for number in range(first, first + count):
     full=500,
 )
 def writers(folder: Path, count: int, chance: random.Random) -> Figure:
-    with start_embedded(folder / "service") as service:
+    with start_service(folder / "service") as service:
         deliverer = Store(settings(folder, service.url))
         deliverer.start()
         processes = [
@@ -91,7 +91,7 @@ def writers(folder: Path, count: int, chance: random.Random) -> Figure:
 )
 def long_outage(folder: Path, count: int, chance: random.Random) -> Figure:
     clock = itertools.count(NOON, DAY // count)
-    with start_embedded(folder / "service") as service:
+    with start_service(folder / "service") as service:
         service.kill()
         with Nursery(folder, service.url) as nursery:
             for first in range(0, count, count // 10):
@@ -124,7 +124,7 @@ def long_outage(folder: Path, count: int, chance: random.Random) -> Figure:
     full=1000,
 )
 def forks(folder: Path, count: int, chance: random.Random) -> Figure:
-    with start_embedded(folder / "service") as service:
+    with start_service(folder / "service") as service:
         program = [sys.executable, "-m", "tests.faults.forking", str(folder), service.url, str(count)]
         done = subprocess.run(program, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -142,7 +142,7 @@ def forks(folder: Path, count: int, chance: random.Random) -> Figure:
     full=2000,
 )
 def clock_steps(folder: Path, count: int, chance: random.Random) -> Figure:
-    with start_embedded(folder / "service") as service:
+    with start_service(folder / "service") as service:
         store = Store(settings(folder, service.url), clock=lambda: NOON + chance.randint(-DAY, DAY))
         store.start()
         for number in range(count):

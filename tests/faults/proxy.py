@@ -123,6 +123,10 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _next(self) -> tuple[str, int]:
+        """Where the next connection goes."""
+        return self._upstream
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -130,7 +134,7 @@ class FaultProxy:
         self.connections += 1
         upstream: asyncio.StreamWriter | None = None
         try:
-            answers, upstream = await asyncio.open_connection(*self._upstream, limit=2**26)
+            answers, upstream = await asyncio.open_connection(*self._next(), limit=2**26)
             while (request := await _message(reader)) is not None:
                 fault = self.plan(request.start.split(b" ")[1].decode())
                 self.done[fault.do] += 1
@@ -221,9 +225,23 @@ async def _message(reader: asyncio.StreamReader) -> Message | None:
         return None
     headers = b""
     length = 0
+    chunked = False
     while (line := await reader.readline()) not in (b"\r\n", b""):
         headers += line
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
-    return Message(start, headers + b"\r\n", await reader.readexactly(length))
+        chunked |= name.lower() == b"transfer-encoding" and b"chunked" in value
+    body = await _chunks(reader) if chunked else await reader.readexactly(length)
+    return Message(start, headers + b"\r\n", body)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    """A chunked body as it came, without trailers, which nobody here sends."""
+    body = b""
+    while True:
+        line = await reader.readline()
+        size = int(line, 16)
+        body += line + await reader.readexactly(size + 2)
+        if not size:
+            return body
