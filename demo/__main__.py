@@ -6,6 +6,7 @@ import sys
 
 from demo.interruption import Interrupted, Interruption
 from demo.system import NotInTime
+from demo.terminal import to_nowhere
 
 USAGE = """usage: python -m demo run | story
 
@@ -31,6 +32,9 @@ def main(arguments: list[str]) -> int:
     except Interrupted as interrupted:
         print(f"Ended by {interrupted} before the end.", file=sys.stderr)
         return 128 + (interruption.signal or 0)
+    except BrokenPipeError:  # whoever read what we print is gone, as with `| head`
+        to_nowhere()
+        return 0 if arguments == ["run"] else 1
     except NotInTime as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -115,8 +115,7 @@ def test_when_the_reader_of_a_pipe_goes_away_it_ends(environment: dict[str, str]
     with program.stderr as errors:
         with program.stdout as lines:
             assert b"simulated" in lines.readline()
-        assert program.wait(60) == 0
-        assert errors.read() == b""
+        assert (errors.read(), program.wait(60)) == (b"", 0)
     eventually(lambda: nothing_left(tmp_path), what="every process and file to be gone")
 
 
