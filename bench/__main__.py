@@ -14,7 +14,7 @@ from bench.figures import Figure, Row, table
 
 # Not the system's folder for temporary files: that is often memory, where a durable write costs nothing.
 DATA = Path(__file__).resolve().parents[1] / "data"
-NAMES = ("interactions", "listener", "memory", "imports", "queue", "service")
+NAMES = ("interactions", "listener", "memory", "imports", "queue", "service", "reports")
 
 
 def take(name: str, scale: float, rounds: int) -> list[Row]:

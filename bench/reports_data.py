@@ -16,6 +16,7 @@ from pathlib import Path
 
 import apsw
 
+from db_client.migrations import CREATE_TABLE
 from db_client.records import TotalsRebuild
 from db_client.snowflake import earliest
 from db_client.statements import statements_for
@@ -77,9 +78,10 @@ def plans(sessions: int, guilds: int, seed: int) -> list[GuildPlan]:
             guild_id, count, [next(ids) for _ in range(people)], [next(ids) for _ in range(channels)], guild_id
         )
 
-    made = [plan(TYPICAL_GUILD, TYPICAL_SESSIONS, TYPICAL_PEOPLE, 20)]
+    typical = min(TYPICAL_SESSIONS, sessions // 2)
+    made = [plan(TYPICAL_GUILD, typical, TYPICAL_PEOPLE, 20)]
     made.append(plan(LARGEST_GUILD, sessions // 10, max(200, sessions // 500), 120))
-    rest = sessions - TYPICAL_SESSIONS - sessions // 10
+    rest = sessions - typical - sessions // 10
     weights = [choose.paretovariate(1.5) for _ in range(guilds - 2)]
     total = sum(weights)
     for weight in weights:
@@ -103,8 +105,10 @@ def fill(file: Path, sessions: int, guilds: int, seed: int) -> None:
     connection = apsw.Connection(str(file))
     for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -2000000", "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
-    for script in sorted(SCHEMA.glob("*.sql")):
+    connection.execute(CREATE_TABLE.sql)
+    for number, script in enumerate(sorted(SCHEMA.glob("*.sql")), 1):
         connection.execute(script.read_text())
+        connection.execute("INSERT INTO schema_migrations VALUES (?, ?, ?)", (number, script.stem[5:], END))
     later = connection.execute(
         "SELECT type, name, sql FROM sqlite_schema WHERE tbl_name = 'voice_sessions' AND type IN ('index', 'trigger')"
         " AND sql IS NOT NULL"

@@ -54,8 +54,15 @@ def how_many_fit(head: str, lines: Sequence[str], tail: str = "") -> int:
 
 
 def chart(words: Words, bars: Sequence[Window], heights: Sequence[int], zone: ZoneInfo) -> str:
-    """A line a bar, in a code block: its date, a bar as long as its time, its time."""
+    """A line a bar, in a code block: its date, a bar as long as its time, its time.
+
+    What lies before the first time is left out; nothing at all is drawn for one bar, or where all are empty.
+    """
     label = _bar_label(bars)
+    first = next((number for number, height in enumerate(heights) if height), len(bars))
+    bars, heights = bars[first:], heights[first:]
+    if len(bars) < 2:
+        return ""
     tallest = max([*heights, 1])
     labels = [label(words, bar, zone) for bar in bars]
     width = max(len(text) for text in labels)

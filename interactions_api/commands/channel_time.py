@@ -75,10 +75,11 @@ def _told(words: Words, title: str, time: reports.ChannelTime, drawing: str) -> 
 def _line(words: Words, use: reports.ChannelUse) -> str:
     """A channel that is there is a mention, which Discord shows by name to those only who may see the channel."""
     shown = words("channel_time.deleted", channel=harmless(use.name or "")) if use.deleted else f"<#{use.channel_id}>"
+    only_afk = use.afk_ms and not use.counted_ms
     return words(
-        "channel_time.line",
+        "channel_time.afk_line" if only_afk else "channel_time.line",
         channel=shown,
-        time=duration(words, use.counted_ms),
+        time=duration(words, use.afk_ms if only_afk else use.counted_ms),
         sessions=str(use.sessions),
         people=str(use.people),
     )

@@ -92,6 +92,5 @@ def _told(words: Words, title: str, time: reports.VoiceTime, bars: Sequence[Wind
         for one in time.channels
         if one.counted_ms
     ]
-    drawing = chart(words, bars, time.bars, server.zone) if len(bars) > 1 else ""
-    tail = "\n".join(part for part in (drawing, note) if part)
+    tail = "\n".join(part for part in (chart(words, bars, time.bars, server.zone), note) if part)
     return fitting(words, "\n".join(head), lines, tail)

@@ -35,12 +35,12 @@ _numbers = itertools.count(1)
 class StudyRoom:
     """Commands as people, records as the listener would write them, and rows as they are stored."""
 
-    def __init__(self, discord: Control, store: Store, proxy: Unreliable, port: int) -> None:
+    def __init__(self, discord: Control, store: Store, proxy: Unreliable, port: int, now: int) -> None:
         self.discord = discord
         self.store = store
         self.proxy = proxy
         self.port = port
-        self.now = time.time_ns() // 1_000_000
+        self.now = now
         self.guild = self.make_guild("Study room")
 
     def make_guild(self, name: str) -> int:
@@ -95,17 +95,24 @@ class StudyRoom:
 
 
 @contextmanager
-def study_room(folder: Path) -> Iterator[StudyRoom]:
-    """All programs running and the commands registered."""
-    with start_embedded(folder / "service") as service, Unreliable(service.url) as proxy, in_thread(seed=5) as discord:
+def study_room(folder: Path, now: int | None = None) -> Iterator[StudyRoom]:
+    """All programs running and the commands registered. With `now`, Discord's clock stands there."""
+    standing = {} if now is None else {"clock": lambda: now}
+    with (
+        start_embedded(folder / "service") as service,
+        Unreliable(service.url) as proxy,
+        in_thread(seed=5, **standing) as discord,
+    ):
         environment = discord.environment()
         assert main((), environment, io.StringIO(), io.StringIO()) == 0
         chosen = {name: environment[name] for name in ("DISCORD_PUBLIC_KEY", "DISCORD_API_URL")}
+        if now is not None:
+            chosen["INTERACTION_MAX_AGE_S"] = str(10**10)
         store = Store(StoreSettings(service.url, folder / "listener.db"))
         store.start()
         try:
             with running(folder, SigningKey.generate(), proxy.url, **chosen) as endpoint:
                 discord.set_interactions_url(f"http://127.0.0.1:{endpoint.port}/interactions")
-                yield StudyRoom(discord, store, proxy, endpoint.port)
+                yield StudyRoom(discord, store, proxy, endpoint.port, now or time.time_ns() // 1_000_000)
         finally:
             store.stop(within=PATIENCE_S)

@@ -1,0 +1,24 @@
+"""What the documents show is what the bot says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.interactions_api.documents import NOW, document
+from tests.interactions_api.study_room import study_room
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
+
+
+def test_the_page_of_commands_shows_real_replies(tmp_path: Path):
+    """With UPDATE_DOCUMENTS=1 the page is written anew instead."""
+    with study_room(tmp_path, NOW) as room:
+        made = document(room)
+    if os.environ.get("UPDATE_DOCUMENTS"):
+        PAGE.write_text(made, "utf-8")
+    assert PAGE.read_text("utf-8") == made
