@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import apsw
 
+from db_client import salvage
 from db_client.erasure import Erasure
 from db_client.errors import QueueFull
 from db_client.locks import FileLock
 from db_client.queue_connection import QueueConnection, told_apart
-from db_client.queue_rows import NewEntry, empty_log, erase, note_all, put_all, row_of
+from db_client.queue_rows import NewEntry, empty_log, erase, note_all, put_all, remember, row_of
 from db_client.queue_schema import BURY, COUNT, POSITION, REVIVE
 from db_client.room import Ballast
 
@@ -77,7 +78,7 @@ class QueueFile:
     ) -> list[int]:
         """Commits entries and notes (None removes one) durably, together; the ids under which the entries wait.
 
-        What the erasures reach of earlier entries and dead letters is removed in the same commit.
+        What the erasures reach of earlier entries and dead letters is removed in the same commit, and from the log.
         """
         with self._file.transaction() as connection:
             if not self._ballast.held():
@@ -85,7 +86,11 @@ class QueueFile:
             for erasure in erasures:
                 erase(connection, erasure)
             ids = put_all(connection, entries)
+            remember(connection, entries)
             note_all(connection, notes)
+        if erasures:
+            with self._file.locked() as connection:
+                empty_log(connection)
         return ids
 
     # --- delivering ---
@@ -223,14 +228,20 @@ class QueueFile:
 
     # --- erasing ---
 
-    def persons(self) -> list[int]:
-        """Everyone whom an entry or dead letter is about."""
+    def persons(self, *, remembered: bool = False) -> list[int]:
+        """Everyone whom an entry or dead letter is about; with `remembered`, or a remembered decision."""
+        questions = [f"SELECT person FROM {table} WHERE person IS NOT NULL" for table in ("entries", "dead")]  # noqa: S608
+        if remembered:
+            questions.append("SELECT person FROM decisions WHERE decision <> 'erase'")
         with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT person FROM entries WHERE person IS NOT NULL"
-                " UNION SELECT person FROM dead WHERE person IS NOT NULL"
-            )
-            return [int(str(person)) for (person,) in rows.fetchall()]
+            persons = {int(str(person)) for (person,) in connection.execute(" UNION ".join(questions)).fetchall()}
+        return sorted(persons)
+
+    def decisions(self) -> list[str]:
+        """The newest decision of each kind of each person that was kept here, as JSON, oldest first."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT body FROM decisions ORDER BY interaction_id").fetchall()
+        return [str(body) for (body,) in rows]
 
     def forget(self, person: int) -> int:
         """Removes all of the person's entries and dead letters, from the write-ahead log too; how many there were."""
@@ -240,6 +251,7 @@ class QueueFile:
             for table in ("entries", "dead"):
                 connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))  # noqa: S608 (constants)
                 removed += connection.changes()
+            connection.execute("DELETE FROM decisions WHERE person = ? AND decision <> 'erase'", (person,))
             return removed
 
         return self._removed(remove)
@@ -248,10 +260,17 @@ class QueueFile:
         """Removes what the erasures reach, from the write-ahead log too; how many entries there were."""
         return self._removed(lambda connection: sum(erase(connection, erasure) for erasure in erasures))
 
+    def remove_damaged(self, now: int) -> None:
+        """Deletes files that were set aside long ago (`now`: ms since 1970 UTC): no erasure can reach into them."""
+        with told_apart():
+            salvage.remove_old(self.path, now)
+
     def _removed(self, remove: Callable[[apsw.Connection], int]) -> int:
         with self._file.transaction() as connection:
+            before = connection.total_changes()
             removed = remove(connection)
-        if removed:
+            changed = connection.total_changes() > before
+        if changed:
             with self._file.locked() as connection:
                 empty_log(connection)
         return removed

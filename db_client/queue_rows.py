@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import apsw
 
 from db_client.erasure import Erasure, is_erased_by
-from db_client.queue_schema import PUT
+from db_client.queue_schema import PUT, REMEMBER
+from db_client.records import DECISIONS, ConsentDecision, from_json
 
 
 class NewEntry(NamedTuple):
@@ -62,8 +63,25 @@ def note_all(connection: apsw.Connection, notes: Mapping[str, str | None]) -> No
     )
 
 
+def remember(connection: apsw.Connection, entries: Sequence[NewEntry]) -> None:
+    """Notes each person's newest decision of each kind, for the day on which the service forgets them."""
+    for entry in entries:
+        if entry.kind != ConsentDecision.kind:
+            continue
+        record = from_json(entry.body)
+        if isinstance(record, ConsentDecision) and record.decision in DECISIONS:
+            values = {
+                "person": record.user_id,
+                "decision": record.decision,
+                "interaction_id": record.interaction_id,
+                "body": entry.body,
+            }
+            connection.execute(REMEMBER, values)
+
+
 def erase(connection: apsw.Connection, erasure: Erasure) -> int:
     """Removes what the erasure reaches of entries and dead letters; how many."""
+    connection.execute("DELETE FROM decisions WHERE person = ? AND interaction_id < ?", erasure)
     removed = 0
     for table in ("entries", "dead"):
         rows = connection.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 PAGE_BYTES = 4096
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE entries (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,6 +27,13 @@ CREATE TABLE dead (
 );
 CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT, label TEXT, n INTEGER NOT NULL, PRIMARY KEY (name, label)) WITHOUT ROWID;
+CREATE TABLE decisions (
+  person         INTEGER NOT NULL,
+  decision       TEXT    NOT NULL,
+  interaction_id INTEGER NOT NULL,
+  body           TEXT    NOT NULL,
+  PRIMARY KEY (person, decision)
+) WITHOUT ROWID;
 INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', 0);
 """
 
@@ -45,6 +52,14 @@ SELECT key, person, kind, body, created FROM dead WHERE id = ? ON CONFLICT (key)
 """
 COUNT = """
 INSERT INTO counters (name, label, n) VALUES (?, ?, ?) ON CONFLICT (name, label) DO UPDATE SET n = n + excluded.n
+"""
+REMEMBER = """
+INSERT INTO decisions (person, decision, interaction_id, body)
+SELECT :person, :decision, :interaction_id, :body
+ WHERE NOT EXISTS (SELECT 1 FROM decisions
+                    WHERE person = :person AND decision = 'erase' AND interaction_id > :interaction_id)
+    ON CONFLICT (person, decision) DO UPDATE SET interaction_id = excluded.interaction_id, body = excluded.body
+ WHERE excluded.interaction_id > decisions.interaction_id
 """
 
 

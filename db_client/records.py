@@ -9,11 +9,12 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from db_client.snowflake import created_at
 
 Decision: TypeAlias = Literal["in", "out", "erase"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
 Visibility: TypeAlias = Literal["only_me", "server"]
 Setting: TypeAlias = Literal["time_zone", "leaderboard", "retention_days"]
 

@@ -1,4 +1,4 @@
-"""A damaged queue file is set aside, never deleted, and what can still be read of it goes into a new one.
+"""A damaged queue file is set aside, for a week, and what can still be read of it goes into a new one.
 
 A crash at any point leaves either the damaged file in place (and all of this begins again) or the finished new one
 under the name `...-salvaged`, which the next opening puts in place before it looks at anything else.
@@ -6,6 +6,7 @@ under the name `...-salvaged`, which the next opening puts in place before it lo
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,12 +18,14 @@ import apsw
 from db_client.queue_schema import COUNT, PAGE_BYTES, SCHEMA_VERSION, create
 
 MOST_PROBES = 200_000
+KEPT_DAYS = 7  # a damaged file holds people's data that no erasure reaches: time enough to look at it, and no more
 
 _COLUMNS = {
     "entries": ("id", "key", "person", "kind", "body", "created"),
     "dead": ("id", "key", "person", "kind", "body", "created", "reason", "died"),
     "notes": ("key", "value"),
     "counters": ("name", "label", "n"),
+    "decisions": ("person", "decision", "interaction_id", "body"),
 }
 
 
@@ -75,6 +78,13 @@ def finish(path: Path) -> None:
         sync(path.parent)
 
 
+def remove_old(path: Path, now: int) -> None:
+    """Deletes what was set aside of this queue file more than `KEPT_DAYS` before `now` (ms since 1970 UTC)."""
+    for aside in path.parent.glob(f"{glob.escape(path.name)}.damaged-*"):
+        if aside.stat().st_mtime * 1000 < now - KEPT_DAYS * 86_400_000:
+            aside.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Makes a file, or the names in a directory, durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -95,6 +105,8 @@ def _set_aside(path: Path) -> Path:
                 os.link(source, target)
             except OSError:  # a filesystem without hard links
                 shutil.copyfile(source, target)
+        if target.exists():
+            os.utime(target)  # from now on its time tells when it was set aside
     sync(path.parent)
     return aside
 
@@ -157,7 +169,7 @@ def _copied(damaged: Path, new: apsw.Connection) -> int | None:
                 for row in _rows_by_id(old, table):
                     new.execute(_insert(table), row)
                     rows += 1
-            for table in ("notes", "counters"):
+            for table in ("notes", "counters", "decisions"):
                 for row in _until_damage(old, _select(table)):
                     new.execute(_insert(table), row)
             for (given,) in _until_damage(old, "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"):

@@ -21,6 +21,7 @@ MOST_BYTES = 900 * 1024
 ATTEMPT_SECONDS = 10.0
 STRIKES = 10  # after so many unknown outcomes of one entry alone, while the service takes other writes, it is dead
 PERSONS_AT_ONCE = 500
+REMEMBERED_EVERY = 120  # of so many questions for erasures one, the first, asks about remembered decisions too
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Sender:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._most = MOST_STATEMENTS
         self._struck: tuple[int, int] = (0, 0)
+        self._asked = 0
         self._answers: dict[int, Rows] = {}
 
     def send_some(self) -> Batch:
@@ -83,7 +85,9 @@ class Sender:
 
     def erase(self) -> int:
         """Asks the service for erasures of the persons whom the file still knows; how many entries were removed."""
-        persons = self._queue.persons()
+        self._queue.remove_damaged(self._clock())
+        persons = self._queue.persons(remembered=self._asked % REMEMBERED_EVERY == 0)
+        self._asked += 1
         removed = 0
         for start in range(0, len(persons), PERSONS_AT_ONCE):
             asked = erasures_of(persons[start : start + PERSONS_AT_ONCE])

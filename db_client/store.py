@@ -14,7 +14,7 @@ from db_client.delivery import NOTHING, Delivered, Delivery, Fate, Receipt, Wait
 from db_client.erasure import Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile
-from db_client.records import Record
+from db_client.records import Record, from_json
 from db_client.sending import Sender
 from db_client.service import Service
 from db_client.settings import StoreSettings
@@ -152,6 +152,11 @@ class Store:
         """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays."""
         self._own_delivery()
         return self._queue.forget(user_id)
+
+    def remembered_decisions(self) -> list[Record]:
+        """The newest decision of each kind of each person, as kept on this queue file; oldest first."""
+        self._own_delivery()
+        return [from_json(body) for body in self._queue.decisions()]
 
     def statistics(self) -> QueueStatistics:
         """What waits, since when, how many are dead, and what was counted over the life of the queue file."""
