@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from db_client.errors import Refused, ServiceUnavailable
+from db_client.sending import STRIKES
 from db_client.statements import Statement
 from db_client.store import Fate, Store
 from tests.db_client.made import NOON, decision, store, watermark
@@ -96,6 +97,39 @@ def test_a_refused_entry_is_buried_with_its_reason_and_holds_nothing_up(fresh, t
         assert log(made) == [5001, 5003]
         assert made.statistics().dead == 1
         assert made.statistics().counters["dead"] == {"refused": 1}
+
+
+def test_what_the_service_fails_on_is_buried_while_it_takes_other_writes(fresh, tmp_path):
+    """After ten requests with this entry alone got no answer, and others did, it is a dead letter; the rest arrives."""
+    with FaultProxy(fresh.url) as proxy, store(tmp_path, proxy.url) as made:
+        proxy.poison = b"deadly"
+        made.keep([decision(number, username="deadly" if number == 3 else "ann") for number in range(6)])
+        unanswered = 0
+        while not made.idle():
+            try:
+                made._sender.send_some()
+            except ServiceUnavailable:
+                unanswered += 1
+        assert log(made) == [5000, 5001, 5002, 5004, 5005]
+        assert made.statistics().counters["dead"] == {"no_answer": 1}
+        assert unanswered >= STRIKES
+        (letter,) = made._queue.letters(dead=True, most=9)
+        assert letter.reason == "the service gave no answer to it 10 times, but did to others"
+        proxy.poison = b""
+        made._queue.replay([letter.id])
+        made._sender.send_some()
+        assert log(made)[-1] == 5003
+
+
+def test_nothing_is_buried_while_the_service_takes_no_write_at_all(fresh, tmp_path):
+    """An outage, however many attempts it costs, is held against no entry."""
+    with FaultProxy(fresh.url, lambda path: Fault(Do.RESET)) as proxy, store(tmp_path, proxy.url) as made:
+        made._service._migrated = True
+        made.keep([decision(1)])
+        for _ in range(3 * STRIKES):
+            with pytest.raises(ServiceUnavailable):
+                made._sender.send_some()
+        assert (made.statistics().waiting, made.statistics().dead) == (1, 0)
 
 
 def test_a_request_that_is_refused_as_a_whole_is_split_until_the_guilty_entry_is_alone(fresh, tmp_path):

@@ -69,6 +69,7 @@ class FaultProxy:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "127.0.0.1", parts.port or 80)
         self.plan = plan
+        self.poison = b""  # requests whose body holds this are reset, whatever the plan
         self.done: Counter[Do] = Counter()
         self.connections = 0
         self._loop = asyncio.new_event_loop()
@@ -137,6 +138,8 @@ class FaultProxy:
             answers, upstream = await asyncio.open_connection(*self._next(), limit=2**26)
             while (request := await _message(reader)) is not None:
                 fault = self.plan(request.start.split(b" ")[1].decode())
+                if self.poison and self.poison in request.body:
+                    fault = Fault(Do.RESET)
                 self.done[fault.do] += 1
                 if not await _carry_out(fault, request, answers, upstream, writer):
                     break
