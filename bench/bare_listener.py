@@ -1,7 +1,7 @@
 """The floor of the listener: discord.py with our intents and a voice handler that does nothing.
 
-Prints `ready` once, and `seen SECONDS` (since 1970) whenever the user named on the command line
-was told of: that user comes last in a burst.
+Prints `ready` once, and `seen SECONDS CALLS` whenever the user named on the command line was told of: when that was,
+since 1970, and how often the handler has been called for anybody. That user comes last in a burst.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class BareListener(discord.Client):
     def __init__(self, last: int) -> None:
         super().__init__(intents=discord.Intents(guilds=True, voice_states=True), max_messages=None)
         self._last = last
+        self._calls = 0
 
     async def on_ready(self) -> None:
         print("ready", flush=True)
@@ -29,8 +30,9 @@ class BareListener(discord.Client):
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
     ) -> None:
+        self._calls += 1
         if member.id == self._last:
-            print("seen", time.time(), flush=True)
+            print("seen", time.time(), self._calls, flush=True)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How long the endpoint takes to import, beside the same import statements of libraries without our modules."""
+"""What importing the endpoint costs in processor time, beside the same import statements of libraries alone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OWN = ("interactions_api", "db_client", "program")
 _TIMED = """
 import sys, time
 sys.path.insert(0, {root!r})
-before = time.perf_counter()
+before = time.process_time()
 {imports}
-print(time.perf_counter() - before)
+print(time.process_time() - before)
 """
 
 
@@ -36,7 +36,7 @@ def figures(folder: Path, *, scale: float, rounds: int) -> Iterator[Row]:
 
 
 def seconds(script: Path) -> float:
-    """What a fresh interpreter needed for the imports, its own start not counted."""
+    """The processor time a fresh interpreter needed for the imports, its own start not counted."""
     run = subprocess.run([sys.executable, "-I", str(script)], capture_output=True, text=True, check=True)
     return float(run.stdout)
 

@@ -12,7 +12,7 @@ from demo.programs import Fleet, Program, answers, free_port, with_this_python
 
 T = TypeVar("T")
 
-__all__ = ["Fleet", "Program", "answers", "free_port", "gunicorn", "resident_bytes", "start", "wait_for"]
+__all__ = ["Fleet", "Program", "answers", "cpu_seconds", "free_port", "gunicorn", "resident_bytes", "start", "wait_for"]
 
 _OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "SHARD_", "METRICS_", "LOG_", "GUNICORN_", "PROMETHEUS_")
 
@@ -42,6 +42,12 @@ def wait_for(condition: Callable[[], T], program: Program, what: str, within: fl
             raise RuntimeError(f"it did not come true that {what}; the end of {program.name}'s log:\n{tail}")
         time.sleep(step)
     return answer
+
+
+def cpu_seconds(program: Program) -> float:
+    """The processor time that the program's process has used, in all its threads."""
+    fields = Path(f"/proc/{program.process_group}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(program: Program) -> int:
