@@ -80,9 +80,9 @@ class QueueFile:
 
         What the erasures reach of earlier entries and dead letters is removed in the same commit, and from the log.
         """
+        if not self._ballast.is_there():
+            self._make_ballast()
         with self._file.transaction() as connection:
-            if not self._ballast.held():
-                raise apsw.FullError("no room for the ballast")
             for erasure in erasures:
                 erase(connection, erasure)
             ids = put_all(connection, entries)
@@ -92,6 +92,13 @@ class QueueFile:
             with self._file.locked() as connection:
                 empty_log(connection)
         return ids
+
+    def _make_ballast(self) -> None:
+        with self._file.locked() as connection:
+            if not self._ballast.held():
+                empty_log(connection)  # which may be what takes the room
+                if not self._ballast.held():
+                    raise apsw.FullError("no room for the ballast")
 
     # --- delivering ---
 

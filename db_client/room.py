@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 MOST_BYTES = 1024 * 1024
-LEAST_BYTES = 64 * 1024
+SHARE = 8  # of a small disk it takes no more than this part
 
 
 class Ballast:
@@ -19,14 +19,19 @@ class Ballast:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def is_there(self) -> bool:
+        """True if the space is set aside now."""
+        return self._path.exists()
+
     def held(self) -> bool:
-        """Makes the ballast if it is not there: a quarter of what is free, at most 1 MiB; False if there is no room."""
-        if self._path.exists():
+        """Makes the ballast if it is not there, 1 MiB or an eighth of a small disk; False if there is no room for it.
+
+        A smaller one would not do: it must hold what the log has yet to bring into the file.
+        """
+        if self.is_there():
             return True
         disk = os.statvfs(self._path.parent)
-        size = min(MOST_BYTES, disk.f_bavail * disk.f_frsize // 4)
-        if size < LEAST_BYTES:
-            return False
+        size = min(MOST_BYTES, disk.f_blocks * disk.f_frsize // SHARE)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -11,9 +12,15 @@ from pathlib import Path
 
 from db_client.errors import QueueFull
 from db_client.queue_file import NewEntry, QueueFile
+from db_client.store import Store
+from tests.db_client.made import decision
+from tests.faults.bodies import start_service
 from tests.faults.campaign import Figure, Skipped, campaign
+from tests.faults.seen import arrivals, compare, settings
+from tests.waiting import eventually
 
 MIB = 1024 * 1024
+PEOPLE = 200  # the newest decisions of each are remembered, so people are what must be few on a small disk
 
 
 def numbered(number: int, size: int = 300) -> NewEntry:
@@ -45,41 +52,54 @@ def small_disk(folder: Path, megabytes: int) -> Path:
 )
 def full_disk(folder: Path, count: int, chance: random.Random) -> Figure:
     disk = small_disk(folder, 8)
-    drained = 0
+    kept: list[int] = []
+    number = 0
     try:
-        queue = QueueFile(disk / "queue.db", 256 * MIB)
-        number = 0
-        for _ in range(count):
-            acknowledged = numbers(queue)
-            foreign = disk / "another program's"
-            try:
-                while True:
-                    size = chance.randrange(100, 2000)
-                    queue.put([numbered(number + n, size) for n in range(20)], {})
-                    acknowledged += range(number, number + 20)
-                    number += 20
-            except QueueFull:
-                number += 20
-            with foreign.open("wb", buffering=0) as filler:
+        with start_service(folder / "service") as service:
+            url = service.url
+            store = Store(settings(disk, url))
+            for _ in range(count):
                 try:
-                    while filler.write(b"x" * 4096):
-                        pass
-                except OSError:
+                    while True:
+                        size = chance.randrange(100, 2000)
+                        several = range(number, number + 20)
+                        number += 20
+                        store.keep([decision(each, user=each % PEOPLE, display_name="d" * size) for each in several])
+                        kept += several
+                except QueueFull:
                     pass
-            assert numbers(queue) == acknowledged
-            if chance.random() < 0.5:  # the program may be started again on the full disk
-                queue.close()
-                queue = QueueFile(disk / "queue.db", 256 * MIB)
-            while waiting := queue.waiting(500):
-                queue.settle(waiting, [], 0, {("delivered", "test"): len(waiting)})
-                drained += len(waiting)
-            foreign.unlink()
-            queue.put([numbered(number)], {})
-            number += 1
-        queue.close()
+                foreign = disk / "another program's"
+                fill(foreign)
+                if chance.random() < 0.5:  # the program may be started again on the full disk
+                    store.stop(within=0)
+                    store = Store(settings(disk, url))
+                store.start()
+                eventually(store.idle, within=120, what="the queue to drain while the disk is full")
+                assert not store.statistics().dead
+                store.stop(within=0)
+                foreign.unlink()
+                store = Store(settings(disk, url))
+                store.keep([decision(number)])
+                kept.append(number)
+                number += 1
+            assert store.statistics().waiting == 1
+            store.start()
+            eventually(store.idle, within=120, what="the last entry to arrive")
+            store.stop(within=1)
+            found = compare(set(kept), arrivals(folder, url))
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
-    return Figure(f"{count} rounds: QueueFull by name, {drained} of {drained} drained while full, puts again at once")
+    assert found == {"lost": 0, "twice": 0, "out of order": 0}, found
+    return Figure(
+        f"{count} rounds: QueueFull by name, {len(kept)} of {len(kept)} delivered while full, puts again at once"
+    )
+
+
+def fill(path: Path) -> None:
+    """Takes what is left of the disk."""
+    with path.open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(b"x" * 4096):
+            pass
 
 
 @campaign(
