@@ -101,7 +101,7 @@ SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.s
  WHERE s.user_id = :user_id AND s.started_at < i.from_at AND s.ended_at > i.from_at
    AND EXISTS (SELECT 1 FROM consent_log AS c
                 WHERE c.user_id = s.user_id AND c.decision <> 'in'
-                  AND c.interaction_id < i.version AND c.at > s.started_at)
+                  AND c.interaction_id < i.version AND c.at >= s.started_at)
     ON CONFLICT (session_id) DO NOTHING
 """
 
@@ -236,9 +236,20 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.unt
 """
 
 
+# An older revision, of when it was still open, may have been cut to a consent that began after the session's end.
+DROP_STALE = (
+    "DELETE FROM voice_sessions WHERE session_id = :session_id AND revision < :revision AND started_at > :ended_at"
+)
+
+
 @statements_for.register
 def _(session: VoiceSession) -> list[Statement]:
+    stale = Statement(
+        DROP_STALE,
+        {"session_id": session.session_id, "revision": session.revision, "ended_at": session.ended_at},
+    )
     return [
+        *([] if session.ended_at is None else [stale]),
         Statement(
             STORE_SESSION,
             {
@@ -262,7 +273,7 @@ def _(session: VoiceSession) -> list[Statement]:
                 "flags_at": session.flags_at,
                 "revision": session.revision,
             },
-        )
+        ),
     ]
 
 

@@ -94,8 +94,9 @@ class _WebSocket(discord.gateway.DiscordWebSocket):
 class Client(discord.Client):
     """A client of one shard: `start(token)` runs until it is closed or a person must act.
 
-    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it. `may_identify`
-    is awaited before each IDENTIFY. `pulse` is told about the frames by whoever reads them.
+    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it, `on_hang_up`
+    at the end of each connection. `may_identify` is awaited before each IDENTIFY. `pulse` is told about the frames by
+    whoever reads them.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Client(discord.Client):
         settings: Settings,
         *,
         on_frame: Callable[[object], None],
+        on_hang_up: Callable[[], None],
         may_identify: Callable[[], Awaitable[None]],
         pulse: Pulse,
         counts: Counter[str],
@@ -116,6 +118,7 @@ class Client(discord.Client):
             shard_count=settings.shard_count,
         )
         self._on_frame = on_frame
+        self._on_hang_up = on_hang_up
         self._may_identify = may_identify
         self._pulse = pulse
         self._counts = counts
@@ -143,6 +146,7 @@ class Client(discord.Client):
         while not self.is_closed():
             cause = await self._one_connection()
             worked = self._pulse.stopped(time.monotonic())
+            self._on_hang_up()
             if self.is_closed():
                 return
             if self._pulse.unanswered >= PATIENCE:

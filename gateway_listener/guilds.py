@@ -16,9 +16,10 @@ class GuildState:
 
     `seen_since` is the roll call since which every event is known to arrive, None while the guild is not seen; then
     `unseen_since` is the last moment at which it was (None: never). `restored`: that moment was in an earlier run.
+    `first_seen` is the first roll call of this run.
     """
 
-    __slots__ = ("guild_id", "names", "people", "restored", "seats", "seen_since", "unseen_since")
+    __slots__ = ("first_seen", "guild_id", "names", "people", "restored", "seats", "seen_since", "unseen_since")
 
     def __init__(self, guild_id: int, *, unseen_since: int | None = None, restored: bool = False) -> None:
         self.guild_id = guild_id
@@ -26,6 +27,7 @@ class GuildState:
         self.people: dict[int, dict[int, Stay]] = {}
         self.names: Names | None = None
         self.seen_since: int | None = None
+        self.first_seen: int | None = None
         self.unseen_since = unseen_since
         self.restored = restored
 
@@ -37,6 +39,7 @@ class GuildState:
     def come_in_sight(self, now: int) -> None:
         """The roll call has been taken: the guild is seen."""
         self.seen_since, self.unseen_since, self.restored = now, None, False
+        self.first_seen = self.first_seen or now
 
     def sit(self, stay: Stay) -> None:
         """The person is in the channel."""

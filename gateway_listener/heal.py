@@ -23,8 +23,8 @@ def heal(
     """Puts right what differs; how often, by kind: `missing`, `unknown`, `ghost`.
 
     missing: a session of ours is not open there, and is written again. unknown: an open one there is not ours, but
-    the person is in that channel: we take it over. ghost: the person is not there: it is ended where it was last known.
-    Sessions written after revision `mark`, and guilds that are not seen, are left for the next time.
+    the person is in that channel: we take it over. ghost: the person (or the bot) is not there: it is ended where it
+    was last known. Sessions written after revision `mark`, and guilds that are not seen, are left for the next time.
     """
     drift: Counter[str] = Counter()
     open_there = {row.session_id: row for row in rows}
@@ -35,11 +35,11 @@ def heal(
                 ours[session.session_id] = stay
     for session_id, row in open_there.items():
         guild = guilds.get(row.guild_id)
-        if session_id in ours or guild is None or guild.seen_since is None:
+        if session_id in ours or (guild is not None and guild.seen_since is None):
             continue
         if _just_written(ledger, row, mark):
             continue
-        seat = guild.seats.get(row.user_id)
+        seat = None if guild is None else guild.seats.get(row.user_id)
         if seat is not None and seat.channel_id == row.channel_id:
             drift["unknown"] += 1
             _take_over(ledger, seat, row, now)
@@ -73,7 +73,7 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
     ledger.write_again(stay, row.session_id)
 
 
-def _end(ledger: Ledger, guild: GuildState, row: VoiceSession, now: int) -> None:
+def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) -> None:
     """A session of someone who is not there: a stay that we remember says when it ended, else it was at the latest
     before our roll call; what it had when last written is kept."""
     ledger.revision = max(ledger.revision, row.revision)
@@ -88,7 +88,7 @@ def _end(ledger: Ledger, guild: GuildState, row: VoiceSession, now: int) -> None
         stay.end(known.ended_at or 0, known.ended_by or "", since=known.ended_from, until=known.ended_until)
     else:
         last_written = max(row.started_at, row.flags_at)
-        looked_at = max(last_written, guild.seen_since or now)
-        stay.end(last_written, "roll_call", since=last_written, until=looked_at)
+        looked_at = max(last_written, now if guild is None else guild.seen_since or now)
+        stay.end(last_written, "guild_left" if guild is None else "roll_call", since=last_written, until=looked_at)
     ledger.enter(stay)
     ledger.ended(stay, now)

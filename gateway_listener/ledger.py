@@ -34,6 +34,7 @@ class Ledger:
         self._ended: deque[Stay] = deque()
         self._differing: dict[Stay, None] = {}
         self._noted: dict[int, str] = {}
+        self._knew: frozenset[int] = frozenset()
 
     # --- stays ---
 
@@ -81,7 +82,7 @@ class Ledger:
 
     def knew(self, user_id: int) -> bool:
         """True if the notes of an earlier run say that the person was in."""
-        return user_id in self._noted
+        return user_id in self._knew
 
     def recall(self, noted: dict[int, Decision]) -> None:
         """Takes up what an earlier run noted: who was in, until the service can be read."""
@@ -90,28 +91,41 @@ class Ledger:
         self._noted = {
             user_id: consent_note(decision.interaction_id, decision.at) for user_id, decision in noted.items()
         }
+        self._knew = frozenset(noted)
         self.consents.replace(noted.values())
 
-    def decide(self, decisions: Iterable[Decision], erased: Iterable[int], *, complete: bool) -> None:
-        """Takes decisions in; with `complete` they are all there are. `erased`: whose erasure is among the new ones."""
+    def decide(self, decisions: Iterable[Decision], erased: Iterable[int], now: int, *, complete: bool) -> list[Stay]:
+        """Takes decisions in; with `complete` they are all there are. `erased`: whose erasure is among the new ones.
+
+        Returns the stays for which this may make a difference.
+        """
+        differing: list[Stay] = []
         affected = self.consents.replace(decisions) if complete else self.consents.add(decisions)
         if complete:
             affected.update(self._noted)
         for user_id in erased:
-            self._erase(user_id)
+            self._erase(user_id, now)
             affected.add(user_id)
         for user_id in affected:
             self._note_consent(user_id)
             for stay in self._stays.get(user_id, ()):
                 self._differing[stay] = None
                 stay.doubted = stay.doubted or not complete
+                differing.append(stay)
+        return differing
 
-    def _erase(self, user_id: int) -> None:
-        """What the service still has of the person goes there; what may stand again is written anew, after this."""
-        for stay in self._stays.get(user_id, ()):
-            self.items.extend(Note(open_key(session_id), None) for session_id in stay.recorded)
-            stay.recorded = {}
+    def _erase(self, user_id: int, now: int) -> None:
+        """What the service still has of the person goes there; what may stand again is written anew, after this.
+
+        If the person is in again, what was on its way may have come after the erasure, cut to the new consent.
+        """
         self.items.append(Forget(user_id))
+        for stay in self._stays.get(user_id, ()):
+            for session_id in stay.recorded:
+                self.items.append(Note(open_key(session_id), None))
+                if self.consents.of(user_id):
+                    self.items.append(Retraction(session_id, user_id, self.next_revision(now)))
+            stay.recorded = {}
 
     def _note_consent(self, user_id: int) -> None:
         standing = self.consents.standing(user_id)

@@ -66,6 +66,7 @@ class Listener:
         self._supervisor = Supervisor(
             self._settings,
             on_frame=self._on_frame,
+            on_hang_up=self._tracker.hang_up,
             budget=self._budget(notes.get(IDENTIFIES, "")),
             note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             now=self._clock.now,

@@ -7,7 +7,7 @@
 | `consent:<user_id>` | `version at` of the decision by which the person is in; nobody else has one |
 | `consent_seq` | the last row of the consent log that was followed |
 | `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
-| `unseen:<guild_id>` | when a guild in an outage was last seen |
+| `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
 | `names:<guild_id>` | the names that were announced |
 | `identifies` | when IDENTIFY was sent in the last day |
 """
@@ -28,6 +28,7 @@ BASELINE = "baseline"
 CONSENT_SEQ = "consent_seq"
 IDENTIFIES = "identifies"
 WATERMARK = "watermark"
+NEVER = 0
 
 
 def open_key(session_id: str) -> str:
@@ -55,11 +56,13 @@ class Memory:
 
     complete: bool = False
     """False on a new disk: which sessions are open must be asked of the service."""
+    noted: bool = True
+    """False if the sessions were asked of the service, and are not on this disk yet."""
     sessions: list[VoiceSession] = field(default_factory=list)
     consents: dict[int, Decision] = field(default_factory=dict)
     consent_seq: int = 0
     watermark: int | None = None
-    unseen: dict[int, int] = field(default_factory=dict)
+    unseen: dict[int, int | None] = field(default_factory=dict)
     names: dict[int, Names] = field(default_factory=dict)
 
 
@@ -87,7 +90,7 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         version, at = value.split()
         memory.consents[int(name)] = Decision(int(version), int(name), "in", int(at))
     elif kind == "unseen":
-        memory.unseen[int(name)] = int(value)
+        memory.unseen[int(name)] = int(value) or None
     elif kind == "names":
         memory.names[int(name)] = Names.from_json(value)
     elif kind == CONSENT_SEQ:

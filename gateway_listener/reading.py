@@ -50,6 +50,7 @@ async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
     sessions, seen = await _query(store, open_sessions_of(shard_id, shard_count), watermark(shard_id))
     return Memory(
         complete=True,
+        noted=False,
         sessions=[session_of(row) for row in sessions],
         watermark=seen[0]["observed_at"] if seen else None,
     )

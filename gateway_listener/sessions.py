@@ -33,6 +33,11 @@ def sessions_of(stay: Stay, intervals: Iterable[Interval], revision: int = 0) ->
 def _part(stay: Stay, interval: Interval, revision: int) -> VoiceSession | None:
     stay_ends = FOREVER if stay.ended_at is None else stay.ended_at
     consent_ends = FOREVER if interval.to_at is None else interval.to_at
+    if stay.ended_at is None and stay.seen_until is not None:
+        if interval.from_at > stay.seen_until:
+            return None  # nobody knows whether the person was there then
+        if consent_ends > max(stay.seen_until, stay.started_at) and consent_ends != FOREVER:
+            stay_ends = max(stay.seen_until, stay.started_at)
     start, end = max(stay.started_at, interval.from_at), min(stay_ends, consent_ends)
     # A stay wholly within unseen time has no length; it counts where consent covers its one moment.
     if start >= end and not (stay.started_at == start == end < consent_ends):
@@ -53,7 +58,7 @@ def _part(stay: Stay, interval: Interval, revision: int) -> VoiceSession | None:
         started_within_ms=0 if by_consent_begun else start - _earliest_start(stay, interval),
         revision=revision,
         ended_at=end if over else None,
-        ended_by=("opted_out" if by_consent_ended else stay.ended_by) if over else None,
+        ended_by=("opted_out" if by_consent_ended else stay.ended_by or "opted_out") if over else None,
         ended_within_ms=(0 if by_consent_ended else _end_within(stay, interval, end)) if over else None,
         afk=stay.afk,
         muted_ms=spent.muted,
@@ -73,6 +78,8 @@ def _earliest_start(stay: Stay, interval: Interval) -> int:
 
 def _end_within(stay: Stay, interval: Interval, end: int) -> int:
     """How far the true end can lie from `end`; it cannot lie outside the consent either."""
+    if stay.ended_at is None:
+        return 0 if interval.to_at is None else interval.to_at - end
     earliest = max(stay.ended_from, interval.from_at)
     latest = stay.ended_until if interval.to_at is None else min(stay.ended_until, interval.to_at)
     return max(end - earliest, latest - end)

@@ -24,6 +24,7 @@ class Sight:
         self._session_id: str | None = None
         self._sequence = 0
         self._awaited: set[int] = set()
+        self._holding = False
         self._held: int | None = None
         self._overdue_at = 0
 
@@ -50,8 +51,8 @@ class Sight:
         """READY: these guilds are still to send their roll calls, and until then the kept watermark waits for them."""
         self._session_id, self._sequence = session_id, 0
         self._awaited = set(awaited)
-        if self._awaited and self._held is None:
-            self._held = self.watermark
+        if self._awaited and not self._holding:
+            self._holding, self._held = True, self.watermark
         self._overdue_at = now + SETTLING_MS
         self.replaying, self.ready = False, True
 
@@ -59,7 +60,7 @@ class Sight:
         """The guild need not be waited for any longer."""
         self._awaited.discard(guild_id)
         if not self._awaited:
-            self._held = None
+            self._holding = False
 
     def saw(self, now: int) -> None:
         """A dispatch or an ACK came."""
@@ -70,10 +71,10 @@ class Sight:
         """The guilds whose roll call does not come; they are not waited for any longer."""
         if self.replaying or not self._awaited or now < self._overdue_at:
             return set()
-        overdue, self._awaited, self._held = self._awaited, set(), None
+        overdue, self._awaited, self._holding = self._awaited, set(), False
         return overdue
 
     @property
     def watermark_to_keep(self) -> int | None:
         """The moment from which a next run must take every guild without a note of its own to be unseen."""
-        return self.watermark if self._held is None else self._held
+        return self._held if self._holding else self.watermark

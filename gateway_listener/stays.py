@@ -40,6 +40,9 @@ class Stay:
     ended_from: int = 0
     ended_until: int = 0
     recorded: dict[str, VoiceSession] = field(default_factory=dict)
+    seen_until: int | None = None
+    """Of an open stay about which something was decided while it could not be seen: until when it was. What comes after
+    is not counted before somebody looks again."""
     written_at: int = 0
     """The revision of the newest record of this stay."""
     doubted: bool = False

@@ -31,6 +31,7 @@ class Supervisor:
         settings: Settings,
         *,
         on_frame: Callable[[object], None],
+        on_hang_up: Callable[[], None],
         budget: IdentifyBudget,
         note_budget: Callable[[str], None],
         now: Callable[[], int],
@@ -40,6 +41,7 @@ class Supervisor:
         self._pulse = Pulse(answer_within=settings.timing.answer_within)
         self._settings = settings
         self._on_frame = on_frame
+        self._on_hang_up = on_hang_up
         self._budget = budget
         self._note_budget = note_budget
         self._now = now
@@ -56,6 +58,7 @@ class Supervisor:
             self._client = Client(
                 self._settings,
                 on_frame=self._on_frame,
+                on_hang_up=self._on_hang_up,
                 may_identify=self._may_identify,
                 pulse=self._pulse,
                 counts=self.counts,

@@ -23,7 +23,7 @@ from gateway_listener.flags import FlagHistory
 from gateway_listener.guilds import ALONE, GuildState
 from gateway_listener.ledger import Ledger
 from gateway_listener.naming import Naming
-from gateway_listener.notes import BASELINE, Memory
+from gateway_listener.notes import BASELINE, NEVER, Memory, open_key
 from gateway_listener.outbox import Item, Note
 from gateway_listener.reconcile import Seat, last_known, reconcile
 from gateway_listener.sight import Sight
@@ -46,7 +46,10 @@ class Tracker:
         self._naming = Naming(self._ledger)
         self._bots: set[int] = set()
         self._now = 0
-        self._unseen_noted: dict[int, int] = {}
+        self._unseen_noted: dict[int, int | None] = {}
+        self._held_back: list[Stay] = []
+        self._listed: set[int] | None = None
+        """The guilds that the bot is in, once Discord has said so."""
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             frames.VoiceState: self._voice_state,
             frames.Ready: self._ready,
@@ -81,7 +84,9 @@ class Tracker:
     def decide(self, decisions: Sequence[Decision], erased: Iterable[int], now: int, *, complete: bool = False) -> None:
         """Takes in decisions; with `complete` they are the whole consent log. `erased`: whose erasure is new."""
         self._write(self._moment(now))
-        self._ledger.decide(decisions, erased, complete=complete)
+        for stay in self._ledger.decide(decisions, erased, self._now, complete=complete):
+            if stay.ended_at is None:
+                self._hold_back(stay)
 
     def restore(self, memory: Memory, now: int) -> None:
         """Takes up what was recorded before this run; from now on it is recorded what follows.
@@ -101,6 +106,11 @@ class Tracker:
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
             self._ledger.revision = max(self._ledger.revision, session.revision)
             self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
+        if not memory.noted:
+            self._ledger.items.extend(Note(open_key(s.session_id), s.to_json()) for s in memory.sessions)
+        if self._listed is not None:
+            for guild_id in self._guilds.keys() - self._listed:
+                self._leave(self._guilds[guild_id], now)
         self._ledger.items.append(Note(BASELINE, "1"))
         self._ledger.start_recording()
 
@@ -136,6 +146,8 @@ class Tracker:
     @property
     def watermark_to_share(self) -> int | None:
         """The same for whoever has no notes: as early as the guild that has been unseen longest asks for."""
+        if not self.recording:
+            return None  # nothing is in the items yet, and the service still knows better
         unseen = [g.unseen_since for g in self._guilds.values() if g.seats and g.unseen_since is not None]
         return min([*unseen, self.watermark_to_keep or 0]) or None
 
@@ -165,15 +177,38 @@ class Tracker:
         self._now = max(self._now, now)
         return self._now
 
+    def hang_up(self) -> None:
+        """The connection has ended: until the next one says READY or RESUMED nothing is seen."""
+        self.sight.connect()
+
     def _hello(self, hello: frames.Hello, now: int) -> None:
         self.sight.connect()
 
     def _resumed(self, resumed: frames.Resumed, now: int) -> None:
         self.sight.resume()
+        self._look_again()
+
+    def _hold_back(self, stay: Stay) -> None:
+        """A decision about somebody who cannot be seen: it is known of their stay only until when it was seen."""
+        last_seen = self._last_seen(self._guild(stay.guild_id), self._now)
+        stay.seen_until = stay.started_at if last_seen is None else last_seen
+        if stay.seen_until < self._now:
+            self._held_back.append(stay)
+        else:
+            stay.seen_until = None
+
+    def _look_again(self) -> None:
+        """Stays that were held back, and can be seen again."""
+        held_back, self._held_back = self._held_back, []
+        for stay in held_back:
+            if stay.ended_at is None and stay.seen_until is not None:
+                self._hold_back(stay)
+                self._ledger.changed(stay)
 
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
         watermark = self.sight.watermark
+        self._listed = set(ready.guild_ids)
         for guild_id in (ready.guild_ids | self._naming.guild_ids) - self._guilds.keys():
             self._guilds[guild_id] = GuildState(guild_id, unseen_since=watermark, restored=True)
         for guild in list(self._guilds.values()):
@@ -183,13 +218,14 @@ class Tracker:
         self.sight.begin_session(ready.session_id, self._guilds, now)
 
     def _note_unseen(self, guild: GuildState) -> None:
-        if guild.seen_since is None and guild.unseen_since is not None:
+        if guild.seen_since is None:
             self._unseen_noted[guild.guild_id] = guild.unseen_since
-            self._ledger.items.append(Note(f"unseen:{guild.guild_id}", str(guild.unseen_since)))
+            self._ledger.items.append(Note(f"unseen:{guild.guild_id}", str(guild.unseen_since or NEVER)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)
-        if self._unseen_noted.pop(guild_id, None) is not None:
+        if guild_id in self._unseen_noted:
+            del self._unseen_noted[guild_id]
             self._ledger.items.append(Note(f"unseen:{guild_id}", None))
 
     # --- guilds ---
@@ -208,6 +244,8 @@ class Tracker:
 
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
         guild = self._guild(call.guild_id)
+        if self._listed is not None:
+            self._listed.add(call.guild_id)
         self.counts["unreadable"] += call.unreadable
         present: dict[int, frames.VoiceState] = {}
         for state in call.voice_states:
@@ -234,6 +272,7 @@ class Tracker:
         for channel_id in list(guild.people):
             self._mark(guild.resettle(channel_id, now))
         guild.come_in_sight(now)
+        self._look_again()
         self._forget_unseen(guild.guild_id)
         self.counts["roll_calls"] += 1
 
@@ -245,6 +284,8 @@ class Tracker:
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
         guild = self._guilds.get(gone.guild_id)
+        if self._listed is not None:
+            self._listed.discard(gone.guild_id)
         if guild is not None:
             guild.lose_sight(self._last_seen(guild, now))
             self._leave(guild, now)
@@ -341,13 +382,13 @@ class Tracker:
         """An open session of before: the person may still be there, or a roll call has shown already that they left."""
         guild = self._guilds[session.guild_id]
         known = self._ledger.stays_of(session.user_id, session.guild_id)
-        if not known and guild.seen_since is None:
+        if not known and guild.first_seen is None:
             stay = recorded_stay(session)
             guild.sit(stay)
             self._ledger.enter(stay)
             return
         seat = Seat(session.channel_id, session.started_at)
-        looked_at = known[0].started_at if known else guild.seen_since or self._now
+        looked_at = known[0].started_at if known else guild.first_seen or self._now
         present = {session.user_id: known[0].channel_id} if known and known[0].started_by == "roll_call" else {}
         if reconcile({session.user_id: seat}, present, watermark, looked_at, self._tolerance).go_on:
             known[0].go_on_from(session)

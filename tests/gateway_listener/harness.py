@@ -11,20 +11,22 @@ assert world.rows() == [...]
 
 from __future__ import annotations
 
+import functools
 import itertools
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from db_client import statements
-from db_client.records import ConsentDecision, Record
+from db_client.records import ConsentDecision, Record, Watermark
 from db_client.snowflake import earliest
 from gateway_listener import frames
 from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
 from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
-from gateway_listener.outbox import Forget
+from gateway_listener.outbox import Forget, Note
 from gateway_listener.reading import session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.tracker import Tracker
@@ -35,14 +37,22 @@ GUILD, DESK, SOFA, AFK = 1 << 30, 101, 102, 103
 ADA, BOB, CAT, BOT = 11, 12, 13, 99
 
 
+@functools.cache
+def _empty_tables() -> sqlite3.Connection:
+    """Made once: thousands of examples begin with a copy."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for script in sorted(SCHEMA.glob("*.sql")):
+        connection.executescript(script.read_text())
+    return connection
+
+
 class Service:
     """The tables of the service, written and read by the statements of `db_client` only."""
 
     def __init__(self) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.row_factory = sqlite3.Row
-        for script in sorted(SCHEMA.glob("*.sql")):
-            self.connection.executescript(script.read_text())
+        _empty_tables().backup(self.connection)
 
     def write(self, record: Record) -> None:
         for statement in statements.statements_for(record):
@@ -65,6 +75,10 @@ class Harness:
         self.notes: dict[str, str] = {}
         self.queue: list[Record] = []
         self.delivering = True
+        self.disk_full = False
+        self.batching = False
+        """Frames are seen, and what follows from them is handed over later, in one batch."""
+        self.unwritten: list[Any] = []
         self.forgotten: list[int] = []
         self._ids = (f"{prefix}{number}" for number in itertools.count(1))
         self._interactions = itertools.count()
@@ -85,6 +99,21 @@ class Harness:
 
     def see(self, content: Content, sequence: int | None = None) -> None:
         self.tracker.see(Frame(content, next(self._sequence) if sequence is None else sequence), self.now)
+        self._settle()
+
+    def text(self, text: str) -> None:
+        """A frame as it is on the wire; one that cannot be read is left out."""
+        try:
+            frame = frames.read(json.loads(text))
+        except ValueError:
+            return
+        if frame is not None:
+            self.tracker.see(frame, self.now)
+            if not self.batching:
+                self._settle()
+
+    def hand_over(self) -> None:
+        """What `Listener._hand_over_rest` does."""
         self._settle()
 
     def ack(self) -> None:
@@ -157,15 +186,20 @@ class Harness:
         decisions = [Decision.from_row(row) for row in rows]
         erased = {row["user_id"] for row in rows if row["decision"] == "erase" and row["seq"] > known}
         self.tracker.decide(decisions, erased, self.now, complete=complete)
-        self._settle()
-        if rows:
-            self.notes[CONSENT_SEQ] = str(max(known, rows[-1]["seq"]))
+        newest = [Note(CONSENT_SEQ, str(rows[-1]["seq"]))] if rows and rows[-1]["seq"] > known else []
+        self._settle(*newest)
 
     # --- the disk and the service ---
 
-    def _settle(self) -> None:
+    def _settle(self, *more: Any) -> None:
         """What the recorder does with the items, and the delivery with the queue."""
-        items = self.tracker.take()
+        self.unwritten += [*self.tracker.take(), *more]
+        if not self.disk_full:
+            self._commit()
+        self.deliver()
+
+    def _commit(self) -> None:
+        items, self.unwritten = self.unwritten, []
         while items:
             length = next((place for place, item in enumerate(items) if isinstance(item, Forget)), len(items))
             self._keep(items[:length])
@@ -175,7 +209,6 @@ class Harness:
             items = items[length + 1 :]
         if self.tracker.watermark_to_keep is not None:
             self.notes[WATERMARK] = str(self.tracker.watermark_to_keep)
-        self.deliver()
 
     def _keep(self, items: list[Any]) -> None:
         self.queue.extend(coalesced(item for item in items if isinstance(item, Record)))
@@ -193,6 +226,7 @@ class Harness:
 
     def restart(self, *, service_up: bool = True) -> None:
         """kill -9 and a new process on the same disk."""
+        self.unwritten = []
         self.tracker = self._new_tracker()
         self.tracker.restore(remembered(self.notes), self.now)
         self._settle()
@@ -201,7 +235,7 @@ class Harness:
 
     def new_disk(self) -> None:
         """kill -9 and a new process on another machine: it knows what the service knows, when that can be read."""
-        self.notes, self.queue = {}, []
+        self.notes, self.queue, self.unwritten = {}, [], []
         self.tracker = self._new_tracker()
 
     def read_baseline(self) -> None:
@@ -209,12 +243,19 @@ class Harness:
         seen = self.service.read(statements.watermark(0))
         memory = Memory(
             complete=True,
+            noted=False,
             sessions=[session_of(row) for row in sessions],
             watermark=seen[0]["observed_at"] if seen else None,
         )
         self.tracker.restore(memory, self.now)
         self._settle()
         self.follow(complete=True)
+
+    def share(self) -> None:
+        """Tells the service up to when the gateway was seen, as `Listener._share_watermark` does."""
+        observed_at = self.tracker.watermark_to_share
+        if observed_at is not None:
+            self._settle(Watermark(0, observed_at))
 
     def compare(self) -> dict[str, int]:
         rows = [session_of(row) for row in self.service.read(statements.open_sessions(0, 1))]

@@ -44,6 +44,23 @@ def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], en
     assert open_notes == [f"open:{s.session_id}" for s in expected if s.ended_at is None]
 
 
+def test_the_beginning_of_a_stay_that_arrives_after_the_next_opt_in_is_not_taken_for_time_in_it() -> None:
+    """Out and in again while the stay waits to be sent: it is over before the new consent, and leaves no row."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.delivering = False
+    world.service.write(world.decision(ADA, "out", world.pass_ms(10)))
+    world.pass_ms(10)
+    world.state(ADA, DESK)
+    world.pass_ms(10)
+    world.state(ADA, None)
+    world.service.write(world.decision(ADA, "in", world.pass_ms(10)))
+    world.delivering = True
+    world.deliver()
+    assert world.rows(ADA) == []
+
+
 def test_what_the_service_refused_while_it_knew_more_than_we_did_is_written_again() -> None:
     """Out, a switch, in again, between two looks at the log: the refused session of the switch stands after all."""
     world = Harness()

@@ -28,6 +28,90 @@ def world() -> Harness:
     return world
 
 
+# --- decisions while nobody can look (each of these was found by test_model.py) ---
+
+
+def test_an_opt_out_while_nobody_could_look_ends_where_the_person_was_last_seen(world: Harness) -> None:
+    """It may be that they had left before: the row says so, even if nobody ever looks again."""
+    world.restart()
+    world.pass_ms(30_000)
+    world.opt_out(ADA)
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "opted_out")]
+    assert within(world, ADA) == [(0, 30_000)]
+    world.connect({GUILD: {ADA: DESK}})
+    assert world.times(ADA) == [(DESK, 0, 31_000, "joined", "opted_out")]
+    assert within(world, ADA) == [(0, 0)]
+
+
+def test_an_opt_in_while_nobody_could_look_waits_for_the_roll_call(world: Harness) -> None:
+    """Nobody knows yet whether the person is still there."""
+    world.state(CAT, DESK)
+    world.tracker.hang_up()
+    world.pass_ms(30_000)
+    world.opt_in(CAT)
+    assert world.rows(CAT) == []
+    world.connect({GUILD: {CAT: DESK}})
+    assert world.times(CAT) == [(DESK, 31_000, None, "opted_in", None)]
+
+
+def test_a_guild_that_was_never_seen_is_not_taken_for_seen_by_the_next_run() -> None:
+    """READY alone shows nobody: after a restart it is still not known since when somebody has been there."""
+    world = Harness()
+    world.opt_in(ADA)
+    world.hello()
+    world.ready(GUILD)
+    world.pass_ms(60_000)
+    world.ack()
+    world.restart()
+    world.connect({GUILD: {ADA: DESK}})
+    assert within(world, ADA) == [(60_000, None)]
+
+
+def test_what_was_learned_from_the_service_stands_on_the_new_disk_too(world: Harness) -> None:
+    """A second restart finds the sessions that the first one had asked the service for."""
+    world.share()
+    world.new_disk()
+    world.read_baseline()
+    world.restart()
+    world.connect({GUILD: {ADA: DESK}})
+    assert [row["ended_at"] for row in world.rows()] == [None, NOON + 1000]
+
+
+def test_a_new_disk_shares_no_watermark_before_it_has_read_the_last_one(world: Harness) -> None:
+    """Its own would stand for the earlier listener's, and unseen time would count."""
+    world.share()
+    world.new_disk()
+    world.pass_ms(60_000)
+    world.connect({GUILD: {}})
+    world.share()
+    world.read_baseline()
+    assert {row["ended_at"] for row in world.rows()} == {NOON + 1000}
+
+
+def test_a_guild_that_the_bot_left_before_the_service_could_be_read(world: Harness) -> None:
+    """READY does not name it, so nobody will ever look there again: its sessions end at the watermark."""
+    world.share()
+    world.new_disk()
+    world.pass_ms(5000)
+    world.connect({OTHER: {}})
+    world.read_baseline()
+    assert {(row["ended_at"], row["ended_by"]) for row in world.rows()} == {(NOON + 1000, "guild_left")}
+
+
+def test_an_erasure_that_comes_after_the_next_opt_in_leaves_no_ghost(world: Harness) -> None:
+    """What was on its way then is cut to the new consent when it arrives, and must go."""
+    world.delivering = False
+    world.state(ADA, SOFA)
+    erase = world.decision(ADA, "erase", world.pass_ms(10))
+    world.state(ADA, None)
+    world.service.write(world.decision(ADA, "in", world.pass_ms(10)))
+    world.service.write(erase)
+    world.delivering = True
+    world.deliver()
+    world.follow()
+    assert world.rows(ADA) == []
+
+
 # --- RESUME ---
 
 
