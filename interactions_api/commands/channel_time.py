@@ -10,9 +10,8 @@ from db_client.periods import Period, recent, steady_windows
 from interactions_api.commands.definition import period_option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
-from interactions_api.reply import harmless
 from interactions_api.server import Server, chosen_period, report, window
-from interactions_api.telling import duration, fitting, heat_map
+from interactions_api.telling import channel, duration, fitting, heat_map
 from interactions_api.words import Catalogues, Words
 
 NAME = "channel_time"
@@ -74,7 +73,11 @@ def _told(words: Words, title: str, time: reports.ChannelTime, drawing: str) -> 
 
 def _line(words: Words, use: reports.ChannelUse) -> str:
     """A channel that is there is a mention, which Discord shows by name to those only who may see the channel."""
-    shown = words("channel_time.deleted", channel=harmless(use.name or "")) if use.deleted else f"<#{use.channel_id}>"
+    shown = (
+        words("channel_time.deleted", channel=channel(use.name, use.channel_id or 0))
+        if use.deleted
+        else f"<#{use.channel_id}>"
+    )
     only_afk = use.afk_ms and not use.counted_ms
     return words(
         "channel_time.afk_line" if only_afk else "channel_time.line",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interactions_api.interaction import Autocomplete, Command, Component, Malformed, Other, Ping, parse
+from interactions_api.interaction import Address, Autocomplete, Command, Component, Malformed, Other, Ping, parse
 from tests.interactions_api import discord
 from tests.interactions_api.discord import ADA, GUILD, body, command, in_direct_message, user
 
@@ -33,6 +33,18 @@ def test_a_command_becomes_a_value():
     assert parsed.options == {"visibility": "server"}
     assert (parsed.member.user_id, parsed.member.username, parsed.member.display_name) == (ADA, "ada", "Ada")
     assert parsed.member.permissions == 2248473465835073
+
+
+def test_where_a_file_may_follow_is_known_and_its_token_is_shown_by_no_repr():
+    """The token lets anybody write in the bot's name; what Discord leaves out has Discord's default."""
+    parsed = parse(body({**command("my_data"), "attachment_size_limit": 25 * 2**20}))
+    assert isinstance(parsed, Command)
+    assert parsed.address == Address(1, "aW50ZXJhY3Rpb24", 25 * 2**20)
+    assert "aW50" not in repr(parsed)
+    without = {key: value for key, value in command("my_data").items() if key != "attachment_size_limit"}
+    parsed = parse(body(without))
+    assert isinstance(parsed, Command)
+    assert parsed.address.size_limit == 10 * 2**20
 
 
 def test_a_ping_is_a_ping():

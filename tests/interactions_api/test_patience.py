@@ -18,6 +18,7 @@ def test_waiting_in_vain_makes_the_next_wait_shorter_until_one_succeeds():
         waits.append(patience.seconds(2.0))
         patience.learn(in_time)
     assert waits == [LONGEST_S, LONGEST_S / 2, LONGEST_S / 3, LONGEST_S]
+    assert Patience(in_vain=1, longest_s=1.7).seconds(2.0) == 0.85
 
 
 @pytest.mark.parametrize(

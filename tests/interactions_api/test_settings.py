@@ -19,6 +19,14 @@ def test_the_public_key_is_all_that_must_be_set(public_key):
     settings = Settings.read({"DISCORD_PUBLIC_KEY": public_key.upper()})
     assert settings.public_keys == (public_key,)
     assert settings.max_age_s == 300
+    assert settings.api_url == "https://discord.com/api/v10"
+
+
+def test_where_discord_is_can_be_chosen(public_key):
+    """A proxy, or a simulated Discord; anything else than a URL is refused."""
+    variables = {"DISCORD_PUBLIC_KEY": public_key}
+    assert Settings.read({**variables, "DISCORD_API_URL": "http://127.0.0.1:1/x/"}).api_url == "http://127.0.0.1:1/x"
+    assert "DISCORD_API_URL is malformed" in problems_of(Settings.read, {**variables, "DISCORD_API_URL": "ftp://x"})
 
 
 def test_keys_can_be_rotated(public_key):

@@ -28,6 +28,7 @@ def test_every_catalogue_has_the_keys_and_values_of_english(file):
     for key, text in texts.items():
         assert text.strip(), key
         assert placeholders(text) == placeholders(english[key]), key
+    assert len(texts["weekdays"].split()) == 7
 
 
 @pytest.mark.parametrize(

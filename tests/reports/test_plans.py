@@ -22,6 +22,13 @@ STATEMENTS = {
     "together with one": say.together(1, 2, WINDOW, limit=10, member_id=3),
     "channel_time": say.channel_time(1, WINDOW, limit=10),
     "week_edges": say.week_edges(1, [(WINDOW, 0)]),
+    "person_counts": say.person_counts(2),
+    "person_profile": say.person_profile(2),
+    "person_decisions": say.person_decisions(2),
+    "person_sessions": say.person_sessions(2, after=(1, 2, "x")),
+    "person_totals": say.person_totals(2),
+    "person_guilds": say.person_guilds(2),
+    "person_channels": say.person_channels(2),
 }
 
 
@@ -37,9 +44,9 @@ def test_every_table_is_reached_by_an_index(name):
     # These short names are also given to results inside a statement, which may be scanned.
     inner = {"leaderboard": {"SCAN t", "SCAN b"}, "leaderboard of a channel": {"SCAN t", "SCAN b"}}
     inner |= {key: {"SCAN p"} for key in ("together", "together with one")} | {"channel_time": {"SCAN b"}}
-    inner |= {"week_edges": {"SCAN p"}}
+    inner |= {"week_edges": {"SCAN p"}, "person_totals": {"SCAN p", "SCAN b"}}
     assert not set(scans) - inner.get(name, set())
     assert not made_up
     assert not [step for step in plan if "ended_sessions_of_" in step and "COVERING" not in step]
-    if name not in ("own_running", "visible_member"):
+    if not name.startswith("person_") and name not in ("own_running", "visible_member"):
         assert any(step.startswith("SEARCH s USING") for step in plan)
