@@ -24,6 +24,18 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = _own_metrics_folder
 
 
+def on_starting(server):
+    """Says what is wrong with the settings once, before there are workers that would each say it."""
+    if server.app.app_uri.startswith("interactions_api."):
+        from interactions_api.settings import settings_or_exit
+
+        try:
+            settings_or_exit(os.environ)
+        except SystemExit:
+            on_exit(server)
+            raise
+
+
 def post_worker_init(worker):
     """Delivers at once, without waiting for the first request, what an earlier process left in the queue file."""
     background = getattr(worker.wsgi, "extensions", {}).get("background")

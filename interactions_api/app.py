@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,11 +22,10 @@ from interactions_api.follow_ups import FollowUps
 from interactions_api.interaction import Malformed
 from interactions_api.metrics import CONTENT_TYPE, Metrics
 from interactions_api.seldom import Seldom
-from interactions_api.settings import Settings
+from interactions_api.settings import Settings, settings_or_exit
 from interactions_api.signature import Signature, Unauthorized
 from interactions_api.upkeep import Upkeep
 from interactions_api.words import Catalogues
-from program.environment import SettingsError
 from program.logs import set_up
 
 BODY_LIMIT = 256 * 1024
@@ -41,8 +39,6 @@ REFUSALS = {
     " through, DISCORD_PUBLIC_KEY is not this application's",
     "stale": "a request that Discord signed too long ago, or in the future, was refused; is our clock right?",
 }
-GUNICORN_APP_LOAD_ERROR = 4
-"""The exit status by which a gunicorn worker says that starting it again will not help."""
 
 
 def wall_clock() -> int:
@@ -57,7 +53,7 @@ def create_app(
     problem a line, and ends the program. Safe to make before gunicorn forks its workers (`--preload`).
     """
     if settings is None:
-        settings = _settings_of_this_program()
+        settings = settings_or_exit(os.environ)
         set_up(settings.logs)
     if store is None:
         store = Store(settings.store, clock=clock)
@@ -153,13 +149,3 @@ class Background:
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:
     return Response(json.dumps(body, separators=(",", ":")), status, mimetype="application/json")
-
-
-def _settings_of_this_program() -> Settings:
-    try:
-        return Settings.read(os.environ)
-    except SettingsError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{problem}\n")
-        sys.stderr.flush()
-        sys.exit(GUNICORN_APP_LOAD_ERROR)

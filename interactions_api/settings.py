@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from db_client.settings import StoreSettings
-from program.environment import Environment
+from program.environment import Environment, SettingsError
 from program.logs import LogSettings
 
 PUBLIC_KEY_HINT = (
@@ -22,6 +23,9 @@ APPLICATION_ID_HINT = (
 TOKEN_HINT = "Make one at https://discord.com/developers/applications > your application > Bot > Reset Token."  # noqa: S105
 
 URL_HINT = "it takes an http or https URL."
+
+GUNICORN_APP_LOAD_ERROR = 4
+"""The exit status by which a gunicorn worker says that starting it again will not help."""
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -57,6 +61,16 @@ class Settings:
         )
         environment.check()
         return settings
+
+
+def settings_or_exit(variables: Mapping[str, str]) -> Settings:
+    """The endpoint's settings; what is wrong with them is printed, one problem a line, and ends the program."""
+    try:
+        return Settings.read(variables)
+    except SettingsError as error:
+        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        sys.stderr.flush()
+        sys.exit(GUNICORN_APP_LOAD_ERROR)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_a_crowd_is_answered_in_time_while_the_service_hangs(make_endpoint, serv
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(8) as crowd:
             said = list(crowd.map(endpoint.says, [command("opt_in", by=user(snowflake())) for _ in range(40)]))
-        assert all(KEPT in sentence for sentence in said)
+        assert {sentence for sentence in said if KEPT not in sentence} == set()
         assert time.monotonic() - began < DISCORDS_LIMIT_S
 
 

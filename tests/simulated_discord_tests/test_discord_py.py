@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import discord as discord_py
 import pytest
 import yarl
+from discord.gateway import DiscordWebSocket
 
 from tests.simulated_discord import SimulatedDiscord
 from tests.waiting import soon
@@ -117,7 +118,9 @@ async def test_op_9_false_makes_it_identify_and_the_snapshot_tells_the_truth(her
 
 async def test_nothing_of_discord_py_need_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TLS, found by name: login, READY, and RESUME at the resume address."""
-    assert discord_py.http.Route.BASE == "https://discord.com/api/v10"
+    # As shipped, whatever another test of this process has set.
+    monkeypatch.setattr(discord_py.http.Route, "BASE", "https://discord.com/api/v10")
+    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL("wss://gateway.discord.gg/"))
     async with SimulatedDiscord(tls=True) as discord:
         guild = discord.add_guild()
         desk = discord.add_channel(guild)
