@@ -1,5 +1,5 @@
 """All modules that hold campaigns."""
 
-from tests.faults import elections, files, kills, model, network, processes, syscalls
+from tests.faults import elections, files, kills, model, network, power, processes, syscalls
 
-MODULES = (kills, syscalls, files, network, processes, model, elections)
+MODULES = (kills, syscalls, power, files, network, processes, model, elections)

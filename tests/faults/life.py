@@ -2,11 +2,13 @@
 
 `python -m tests.faults.life FOLDER`: open (or salvage), put, drain, bury, replay, drop, close; it may be killed at any
 instant. `python -m tests.faults.life FOLDER PUTS SEED`: puts and drains on a disk where one write or sync in ten
-fails with EIO; it goes on whatever is refused.
+fails with EIO; it goes on whatever is refused. `python -m tests.faults.life FOLDER 0`: lives for ever,
+telling its output.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import sys
@@ -30,10 +32,10 @@ def number_of(body: bytes) -> int:
 
 
 class Teller:
-    """Writes words and numbers to folder/told; what it wrote stays when the process is killed."""
+    """Writes words and numbers to a file; what it wrote stays when the process is killed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "told", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    def __init__(self, file: Path) -> None:
+        self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def __call__(self, what: str, *numbers: int) -> None:
         os.write(self._file, f"{what} {' '.join(map(str, numbers))}\n".encode())
@@ -82,7 +84,7 @@ def failure(code: int) -> apsw.IOError:
     return made
 
 
-def live(queue: QueueFile, tell: Teller, first: int) -> None:
+def live(queue: QueueFile, tell: Teller, first: int, *, revive: bool = True) -> None:
     for number in range(first, first + 3):
         tell("putting", number)
         queue.put([numbered(number)], {"last": str(number)})
@@ -101,9 +103,10 @@ def live(queue: QueueFile, tell: Teller, first: int) -> None:
     tell("burying", *numbers)
     queue.settle([], [(entry, "refused") for entry in refused], 0, {("dead", "refused"): 3})
     tell("buried", *numbers)
-    tell("reviving", numbers[0])
-    queue.replay([refused[0].id])
-    tell("revived", numbers[0])
+    if revive:
+        tell("reviving", numbers[0])
+        queue.replay([refused[0].id])
+        tell("revived", numbers[0])
     tell("settling", numbers[1])
     queue.drop([refused[1].id])
     tell("settled", numbers[1])
@@ -129,14 +132,22 @@ def go_on(queue: QueueFile, tell: Teller, count: int) -> None:
     queue.close()
 
 
+def go_on_for_ever(queue: QueueFile, tell: Teller) -> None:
+    """A turn puts some one by one and some at once, drains some, and buries and drops some."""
+    for turn in itertools.count():
+        live(queue, tell, 8 * turn, revive=False)
+
+
 def main(folder: Path, *numbers: int) -> None:
     queue = QueueFile(folder / "queue.db", 64 * MIB)
+    if numbers == (0,):
+        go_on_for_ever(queue, Teller(Path("/dev/fd/1")))
     if not numbers:
-        live(queue, Teller(folder), 100)
+        live(queue, Teller(folder / "told"), 100)
         return
     puts, seed = numbers
     disk = FailingDisk(random.Random(seed), 0.1)
-    go_on(queue, Teller(folder), puts)
+    go_on(queue, Teller(folder / "told"), puts)
     print(disk.failures)
 
 

@@ -50,16 +50,25 @@ def calls(folder: Path) -> Counter[str]:
 
 
 class Story:
-    """What a life told before it ended: `may` may have happened to a number, `must` has."""
+    """What a life told: `may` may have happened to a number, `must` has. Of the lines only the first `certain` are sure
+    to have been told before the end.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, lines: list[str], certain: int | None = None) -> None:
         self.may: dict[str, set[int]] = {}
         self.must: dict[str, set[int]] = {}
-        path = folder / "told"
-        for line in path.read_text().splitlines() if path.exists() else []:
+        for place, line in enumerate(lines):
             what, *numbers = line.split()
-            told = self.may if what.endswith("ing") else self.must
-            told.setdefault(what, set()).update(map(int, numbers))
+            if what.endswith("ing"):
+                self.may.setdefault(what, set()).update(map(int, numbers))
+            elif certain is None or place < certain:
+                self.must.setdefault(what, set()).update(map(int, numbers))
+
+    @classmethod
+    def told(cls, folder: Path) -> Story:
+        """The story of a life in that folder."""
+        path = folder / "told"
+        return cls(path.read_text().splitlines() if path.exists() else [])
 
     def check(self, queue: QueueFile, before: set[int]) -> None:
         """Raises AssertionError unless the file holds what the story allows; `before`: what it held at first."""
@@ -83,7 +92,7 @@ def check(folder: Path, before: set[int], *, damaged: bool) -> None:
     """Opens what a killed life left, in this process, and holds it to its story."""
     queue = QueueFile(folder / "queue.db", 64 * MIB)
     try:
-        Story(folder).check(queue, before)
+        Story.told(folder).check(queue, before)
         asides = queue.tallies()[3].get(("set_aside", "damaged"), 0)
         assert asides == damaged, "set aside without need"
         assert queue.put([numbered(9999)], {}), "puts do not work any more"
@@ -166,7 +175,7 @@ def failing_disk(folder: Path, count: int, chance: random.Random) -> Figure:
         done = subprocess.run(program, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         failures += int(done.stdout)
-        story = Story(here)
+        story = Story.told(here)
         put, refused = story.must.get("put", set()), story.must.get("refused", set())
         queue = QueueFile(here / "queue.db", 64 * MIB)
         found = {number_of(entry.body) for entry in queue.waiting(10_000)}
