@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from db_client.store import Fate, Store
 from interactions_api.register import main
 from tests.interactions_api.running import running
 from tests.interactions_api.unreliable import Unreliable
-from tests.services import start_embedded
+from tests.services import RunningService, start_embedded
 from tests.simulated_discord.control import Control, in_thread
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -95,11 +95,16 @@ class StudyRoom:
 
 
 @contextmanager
-def study_room(folder: Path, now: int | None = None) -> Iterator[StudyRoom]:
-    """All programs running and the commands registered. With `now`, Discord's clock stands there."""
+def study_room(
+    folder: Path, now: int | None = None, start: Callable[[Path], RunningService] = start_embedded
+) -> Iterator[StudyRoom]:
+    """All programs running and the commands registered. With `now`, Discord's clock stands there.
+
+    `start` starts the service.
+    """
     standing = {} if now is None else {"clock": lambda: now}
     with (
-        start_embedded(folder / "service") as service,
+        start(folder / "service") as service,
         Unreliable(service.url) as proxy,
         in_thread(seed=5, **standing) as discord,
     ):
