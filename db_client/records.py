@@ -7,11 +7,11 @@ entry that waited through an upgrade is delivered by the new version's SQL.
 from __future__ import annotations
 
 import enum
-import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from db_client.snowflake import created_at
+from program import fast_json
 
 Decision: TypeAlias = Literal["in", "out", "erase"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -30,9 +30,6 @@ class Flags(enum.IntFlag):
     VIDEO = 4
     STREAM = 8
     ALONE = 16
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Undecodable(ValueError):
@@ -60,7 +57,7 @@ class Record:
     def to_json(self) -> str:
         """The record as one JSON object, its kind under `kind`."""
         names: tuple[str, ...] = self.__match_args__
-        return _encode({"kind": self.kind, **{name: getattr(self, name) for name in names}})
+        return fast_json.write({"kind": self.kind, **{name: getattr(self, name) for name in names}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +332,7 @@ KINDS: dict[str, type[Record]] = {
 def from_json(text: str) -> Record:
     """The record that `to_json` wrote; raises Undecodable for anything else."""
     try:
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = fast_json.read(text)
         return KINDS[fields.pop("kind")](**fields)
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
         raise Undecodable(f"not a record of this version: {type(problem).__name__}") from problem

@@ -9,12 +9,12 @@ a null channel): all of that is legal here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from db_client.records import Flags
+from program import fast_json
 
 CATEGORY, VOICE, STAGE = 4, 2, 13
 NAMED_TYPES = frozenset({VOICE, CATEGORY, STAGE})
@@ -302,8 +302,8 @@ _DISPATCHES: dict[str, Callable[[Any], Content]] = {
 def value_of(text: str) -> object:
     """What the text of a frame is as JSON; None for what is no JSON."""
     try:
-        value: object = json.loads(text)
-    except ValueError:
+        value: object = fast_json.read(text)
+    except (ValueError, RecursionError):
         return None
     return value
 

@@ -1,0 +1,24 @@
+"""JSON by orjson, which takes a fifth of the time, and by the standard library for the little that orjson refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+
+def read(text: str | bytes) -> Any:
+    """The value of a JSON text, halves of surrogate pairs included; raises ValueError (or RecursionError) for others."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
+
+
+def write(value: Any) -> str:
+    """The value as JSON without spaces; raises TypeError or ValueError for what is no JSON."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
