@@ -1,0 +1,65 @@
+"""`python -m tests.soak`: a whole system under random faults, and stored time beside true time at the end."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from demo.programs import Fleet
+from tests.simulated_discord.control import start_process
+from tests.soak.report import Report, compare
+from tests.soak.scene import HEARTBEAT_MS, Scene
+
+
+def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, pause: float = 0.2) -> Report:
+    """Runs for that long, then waits until all is stored; what was answered as kept must be stored, too."""
+    with (
+        start_process(seed=seed, heartbeat_interval=HEARTBEAT_MS) as discord,
+        Fleet(folder) as fleet,
+    ):
+        scene = Scene(discord, fleet, folder, seed=seed, guilds=guilds, people=people)
+        discord.wait_connected(within=60)
+        until, next_fault = time.monotonic() + seconds, time.monotonic() + 7.0
+        while time.monotonic() < until:
+            scene.moves(max(2, people // 100))
+            scene.decide()
+            if time.monotonic() > next_fault:
+                print(f"{until - time.monotonic():5.0f} s to go: {scene.fault()}", flush=True)
+                next_fault = time.monotonic() + scene.random.uniform(4.0, 10.0)
+                time.sleep(scene.random.uniform(0.0, 1.5))
+                scene.restart()
+            time.sleep(pause)
+        scene.settle()
+        report = compare(scene.truth(), scene.rows("voice_sessions"))
+        logged = {row["interaction_id"] for row in scene.rows("consent_log")}
+        lost = [interaction for interaction in scene.answered if interaction not in logged]
+        report.problems.extend(f"a decision was answered and is not stored: {interaction}" for interaction in lost)
+        print("killed:", ", ".join(f"{name} {count} times" for name, count in scene.kills.items()) or "nobody")
+        scene.store.stop(within=1)
+        return report
+
+
+def main() -> int:
+    """0 if nothing was lost, doubled or unexplained."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=None, help="any number; the same one makes the same choices")
+    parser.add_argument("--guilds", type=int, default=200)
+    parser.add_argument("--people", type=int, default=2000)
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(10_000) if options.seed is None else options.seed
+    print(f"seed {seed}: {options.minutes:g} minutes, {options.guilds} guilds, {options.people} people")
+    with tempfile.TemporaryDirectory() as folder:
+        report = soak(
+            options.minutes * 60, seed=seed, guilds=options.guilds, people=options.people, folder=Path(folder)
+        )
+    print(*report.lines(), sep="\n")
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
