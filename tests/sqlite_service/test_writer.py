@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sqlite_service import files
 from sqlite_service.engine import Engine
 from sqlite_service.request import Statement
 from sqlite_service.response import Answer, Changes, Rows
@@ -19,13 +22,24 @@ from tests.waiting import eventually
 INSERT = "INSERT INTO kept VALUES (?)"
 
 
+@contextlib.contextmanager
+def open_engine(file: Path) -> Iterator[Engine]:
+    """An engine on a file that is prepared as the program does it."""
+    lock = files.prepare(file)
+    engine = Engine(file)
+    try:
+        yield engine
+    finally:
+        engine.close()
+        os.close(lock)
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine with the table `kept`."""
-    opened = Engine(tmp_path / "kept.db")
-    opened.execute([Statement("CREATE TABLE kept (id INTEGER PRIMARY KEY)")])
-    yield opened
-    opened.close()
+    with open_engine(tmp_path / "kept.db") as opened:
+        opened.execute([Statement("CREATE TABLE kept (id INTEGER PRIMARY KEY)")])
+        yield opened
 
 
 def kept(engine: Engine) -> list[Any]:
@@ -58,10 +72,8 @@ def test_an_unforeseen_error_fails_its_group_and_no_other(engine: Engine) -> Non
     assert kept(engine) == [0, 1, 2]
 
 
-def test_closing_applies_what_waits(tmp_path: Path) -> None:
+def test_closing_applies_what_waits(engine: Engine) -> None:
     """Writes that were taken are answered and stored, later ones are told that the service is stopping."""
-    engine = Engine(tmp_path / "kept.db")
-    engine.execute([Statement("CREATE TABLE kept (id INTEGER PRIMARY KEY)")])
     under_way = threading.Barrier(9)
 
     def write(lane: int) -> int:
@@ -79,6 +91,23 @@ def test_closing_applies_what_waits(tmp_path: Path) -> None:
         eventually(lambda: engine.status()["counters"]["write_requests"] > 50, what="some writes")
         engine.close()
         engine.close()
-    again = Engine(tmp_path / "kept.db")
-    assert kept(again) == [lane * 10_000 + n for lane, one in enumerate(answered) for n in range(one.result())]
-    again.close()
+    stored = [lane * 10_000 + number for lane, one in enumerate(answered) for number in range(one.result())]
+    assert kept(engine) == stored
+
+
+def test_the_wal_has_its_size_from_the_start(engine: Engine) -> None:
+    """Writes until the first checkpoint make no file longer, and nothing but what was asked for is stored or told."""
+    assert engine.execute([Statement("CREATE INDEX by_id ON kept (id)")]).outcomes == [Changes(0, 0)]
+    engine.execute([Statement("DROP INDEX by_id")])
+    wal = Path(f"{engine.file}-wal")
+    size = wal.stat().st_size
+    assert size > 4_000_000
+    for number in range(100):
+        engine.execute([Statement(INSERT, (number,))])
+    assert wal.stat().st_size == size
+    (tables,) = engine.query([Statement("SELECT name FROM sqlite_schema")]).outcomes
+    assert isinstance(tables, Rows)
+    assert tables.values == [("kept",)]
+    engine.close()
+    assert engine.file.stat().st_size < 100_000
+    assert not wal.exists()
