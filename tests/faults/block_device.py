@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.campaign import Skipped
+from tests.waiting import eventually
 
 FORGET, BATCH_FORGET, INTERRUPT = 2, 42, 36  # not answered
 LOOKUP, GETATTR, SETATTR, STATFS, INIT = 1, 3, 4, 17, 26
@@ -139,9 +140,13 @@ def mounted(disk: Path, at: Path, *, new: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            subprocess.run(["umount", str(at)], capture_output=True, check=False)
+            eventually(lambda: _unmounted(at), what="the end of who uses the disk")
     finally:
         subprocess.run(["losetup", "-d", loop], capture_output=True, check=False)
+
+
+def _unmounted(at: Path) -> bool:
+    return subprocess.run(["umount", str(at)], capture_output=True, check=False).returncode == 0
 
 
 def _run(*command: str) -> str:

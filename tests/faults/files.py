@@ -131,9 +131,10 @@ def damage(folder: Path, count: int, chance: random.Random) -> Figure:
         again = QueueFile(path, 64 * MIB)
         again.put([numbered(rows + 1)], {})
         slowest = max(slowest, time.monotonic() - began)
-        found = numbers(again)
+        # By their ids: a byte that was changed within an entry is not damage that SQLite could know of.
+        found = [entry.id for entry in again.waiting(2 * rows)]
         assert found == sorted(set(found)), "salvaged rows are in order, once"
-        assert set(found) <= {*range(rows), rows + 1}, "no row is made up"
+        assert turn % KINDS == KINDS - 1 or set(found[:-1]) <= set(range(1, rows + 1)), "no row is made up"
         asides = list(path.parent.glob("queue.db.damaged-*"))
         counted = again.tallies()[3].get(("set_aside", "damaged"), 0)
         assert counted == (1 if asides else 0)
@@ -147,9 +148,12 @@ def damage(folder: Path, count: int, chance: random.Random) -> Figure:
     )
 
 
+KINDS = 5  # of damage; the last changes single bytes, perhaps those of an id
+
+
 def _damaged(content: bytes, turn: int, chance: random.Random) -> bytes:
     made = bytearray(content)
-    match turn % 5:
+    match turn % KINDS:
         case 0:
             made[:100] = os.urandom(100)
         case 1:

@@ -1,7 +1,8 @@
-"""Faults 3 and 19: the power is cut, under the queue file and under the embedded service."""
+"""Faults 3, 19 and 20: the power is cut under the queue file and the embedded service, whose parser is fuzzed."""
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -84,6 +85,22 @@ def power_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
         acknowledged += len(story.must.get("put", ()))
         shutil.rmtree(here)
     return Figure(f"{count} cuts, {acknowledged} acknowledged: 0 lost, 0 back, 0 open failures")
+
+
+@campaign(
+    20,
+    "the embedded service: bodies and query strings of any kind",
+    references="rqlite's own parser is not fuzzed",
+    goal="10,000 cases each: read, or refused with a reason",
+    small=100,
+    full=10_000,
+)
+def fuzz(folder: Path, count: int, chance: random.Random) -> Figure:
+    program = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/sqlite_service/test_request.py"]
+    variables = {**os.environ, "FUZZ_CASES": str(count)}
+    done = subprocess.run([*program, "--timeout=1200"], env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return Figure(f"3 x {count} cases: each read or refused")
 
 
 @campaign(
