@@ -118,10 +118,10 @@ UPDATE voice_sessions
                           >= coalesce(voice_sessions.ended_at, 9223372036854775807))
 """
 
-# Sessions that no consent covers, not even at one moment.
+# Sessions that no consent covers, not even at one moment. What ended before the decision is as it was.
 DROP_UNCONSENTED = """
 DELETE FROM voice_sessions
- WHERE user_id = :user_id
+ WHERE user_id = :user_id AND coalesce(ended_at, 9223372036854775807) >= :at
    AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
                     WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
                       AND coalesce(i.to_at, 9223372036854775807)
@@ -161,7 +161,7 @@ def _(decision: ConsentDecision) -> list[Statement]:
             },
         )
         return [logged, profile, state]
-    cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, who)]
+    cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, at)]
     if decision.decision == "out":
         return [logged, state, *cut]
     log, sessions, profile_row = ERASE
@@ -170,7 +170,7 @@ def _(decision: ConsentDecision) -> list[Statement]:
         *cut,
         Statement(log, when),
         Statement(sessions, at),
-        Statement(DROP_UNCONSENTED, who),
+        Statement(DROP_UNCONSENTED, at),
         Statement(profile_row, when),
         state,
     ]
