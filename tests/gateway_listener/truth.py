@@ -188,7 +188,7 @@ class _Seat:
         if row["ended_at"] is not None and moment >= row["ended_at"] - row["ended_within_ms"]:
             return True
         begin, end = self._gap(moment)
-        return end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack
+        return bool(end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack)
 
     def _is_forgotten(self, moment: float) -> bool:
         """It was seen, and then lost with a disk, or before anybody could know that it was consented to."""
