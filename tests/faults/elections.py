@@ -83,7 +83,7 @@ class Service:
 @campaign(
     18,
     "three rqlited: leader killed, follower stopped, rolling restart, while two programs write",
-    references="none tests it",
+    references="beyond the table",
     goal="0 lost, 0 twice, in order, every interaction answered within its budget",
     small=1,
     full=10,

@@ -90,7 +90,7 @@ def power_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
 @campaign(
     20,
     "the embedded service: bodies and query strings of any kind",
-    references="rqlite's own parser is not fuzzed",
+    references="beyond the table",
     goal="10,000 cases each: read, or refused with a reason",
     small=100,
     full=10_000,
@@ -106,7 +106,7 @@ def fuzz(folder: Path, count: int, chance: random.Random) -> Figure:
 @campaign(
     19,
     "the embedded service: kill -9, or a power cut, under load",
-    references="rqlite flushes its log for each write",
+    references="beyond the table",
     goal="100: nothing lost of what was answered 200",
     small=2,
     full=100,
