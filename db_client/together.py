@@ -50,9 +50,9 @@ class Together(Generic[T]):
             self._waiting.append(_Place(item, sleeps=False))
 
     def act(self) -> None:
-        """Returns when there was an act for everything that was offered before; at once if nothing waits."""
+        """Returns when the act for everything that was offered before is over; at once if there is nothing."""
         with self._mutex:
-            if not self._waiting:
+            if not self._waiting and not self._acting:
                 return
             mine: _Place[T] = _Place(None)
             self._waiting.append(mine)
@@ -69,8 +69,10 @@ class Together(Generic[T]):
     def _act_for_all(self) -> None:
         with self._mutex:
             together, self._waiting = self._waiting, []
+        items = [place.item for place in together if place.item is not None]
         try:
-            self._act([place.item for place in together if place.item is not None])
+            if items:
+                self._act(items)
         finally:
             with self._mutex:
                 heir = next((place for place in self._waiting if place.sleeps), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import gateway_listener.settings
-
 import interactions_api.settings
 import sqlite_service.settings
 from program.environment import SettingsError

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tests.simulated_discord.control import Control
-
 from db_client.snowflake import created_at
 from demo.check import Decision, Stay, Watch
 from demo.programs import Fleet, Program
 from demo.story import Step
+from tests.simulated_discord.control import Control
 
 HEARTBEAT_MS = 1000
 """How often the listener tells the simulated gateway that it is there; Discord itself asks for 41 s."""

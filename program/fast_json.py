@@ -9,7 +9,7 @@ import orjson
 
 
 def read(text: str | bytes) -> Any:
-    """The value of a JSON text, halves of surrogate pairs included; raises ValueError (or RecursionError) for others."""
+    """A JSON text as a value, halves of surrogate pairs included; raises ValueError or RecursionError for the rest."""
     try:
         return orjson.loads(text)
     except ValueError:

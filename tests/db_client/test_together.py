@@ -83,3 +83,28 @@ def test_what_is_offered_is_acted_for_by_the_next_who_acts():
         thread.join(30)
     assert sorted(done) == list(range(1600))
     together.act()
+
+
+def test_an_act_under_way_is_waited_for():
+    """Whoever asks for an act knows afterwards what became of an offer that somebody else had already taken up."""
+    done: list[str] = []
+    gate = threading.Event()
+
+    def act(items: list[str]) -> None:
+        gate.wait(30)
+        done.extend(items)
+
+    together = Together(act)
+    together.offer("offered")
+    taking = threading.Thread(target=together.act)
+    taking.start()
+    eventually(lambda: not together._waiting, what="the offer is taken up")
+    seen: list[list[str]] = []
+    asking = threading.Thread(target=lambda: (together.act(), seen.append(list(done))))
+    asking.start()
+    eventually(lambda: together._waiting or seen, what="the second waits")
+    gate.set()
+    taking.join(30)
+    asking.join(30)
+    assert seen == [["offered"]]
+    assert done == ["offered"]
