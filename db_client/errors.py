@@ -41,7 +41,10 @@ class StatementRefused(Refused):
 
 
 class NotKept(DbClientError):
-    """The queue file could not take the write; nothing of it was kept."""
+    """The queue file could not take the write: do not count on it. If the disk failed in the midst it may stand.
+
+    Doing it again is always harmless.
+    """
 
 
 class QueueFull(NotKept):
