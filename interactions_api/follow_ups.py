@@ -22,6 +22,7 @@ from db_client.statements import Statement
 from db_client.store import Store
 from interactions_api.interaction import Address
 from interactions_api.plan import File, Later, Rows
+from program.identity import USER_AGENT
 
 THREADS = 2
 MOST_WAITING = 50
@@ -30,7 +31,6 @@ LIFETIME_S = 14.5 * 60
 READ_S = 10.0
 LONGEST_PAUSE_S = 30.0
 TIMEOUT_S = (5.0, 30.0)
-USER_AGENT = "DiscordBot (https://github.com/bigbrotherbot/bigbrotherbot, 0.1.0)"
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from interactions_api.discord_errors import explained
 from interactions_api.settings import APPLICATION_ID_HINT, TOKEN_HINT, RegisterSettings, snowflake
 from interactions_api.words import Catalogues
 from program.environment import SettingsError
+from program.identity import USER_AGENT
 
-USER_AGENT = "DiscordBot (https://github.com/bigbrotherbot/bigbrotherbot, 0.1.0)"
 ATTEMPTS = 5
 LONGEST_WAIT_S = 60.0
 TIMEOUT_S = (5.0, 15.0)
