@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -24,8 +24,11 @@ class Condition:
     """Name to what it means, the name of its label, and the count by label."""
 
 
-def pages(condition: Callable[[], Condition]) -> web.Application:
-    """The application; `condition` is asked at each request, in the event loop: a loop that hangs does not answer."""
+def pages(condition: Callable[[], Condition], look: Callable[[], Awaitable[None]] | None = None) -> web.Application:
+    """The application; `condition` is asked at each request, in the event loop: a loop that hangs does not answer.
+
+    `look` is awaited before the figures are given: what must be asked of a disk is asked there, off the loop.
+    """
     registry = CollectorRegistry()
     registry.register(_Figures(condition))
 
@@ -36,6 +39,8 @@ def pages(condition: Callable[[], Condition]) -> web.Application:
         return _checks(condition().ready)
 
     async def metrics(request: web.Request) -> web.Response:
+        if look is not None:
+            await look()
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     application = web.Application()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from db_client.records import Watermark
-from db_client.store import Store
+from db_client.store import QueueStatistics, Store
 from gateway_listener import health, reading
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # In a burst, what is seen is handed to the disk so often (seconds); what comes after a quiet moment, at once.
 HAND_OVER_EVERY = 0.05
+# So long (seconds) the page of figures waits for the queue file; then it gives those of the time before.
+QUEUE_ANSWERS_WITHIN = 1.0
 
 
 class Listener:
@@ -48,6 +50,8 @@ class Listener:
         self._supervisor: Supervisor | None = None
         self._started_at = self._clock.now()
         self._handing_over: asyncio.TimerHandle | None = None
+        self._queue: QueueStatistics | None = None
+        self._asking_queue: asyncio.Task[QueueStatistics] | None = None
 
     async def run(self) -> None:
         """Listens until `stop`; then everything is in the queue file, and as much as possible delivered.
@@ -59,7 +63,7 @@ class Listener:
         notes = await asyncio.to_thread(self._store.notes)
         self._take_up(remembered(notes))
         runner, self.metrics_port = await health.serve(
-            health.pages(self.condition), self._settings.metrics_host, self._settings.metrics_port
+            health.pages(self.condition, self._look_at_queue), self._settings.metrics_host, self._settings.metrics_port
         )
         log.info("the listener is up", extra={"shard": self._settings.shard_id, "metrics_port": self.metrics_port})
         prepare(self._settings)
@@ -270,15 +274,32 @@ class Listener:
             },
         )
 
+    async def _look_at_queue(self) -> None:
+        """Asks the queue file how it is, in a thread, one at a time: a disk that hangs must not stop the event loop."""
+        if self._asking_queue is None:
+            self._asking_queue = asyncio.create_task(asyncio.to_thread(self._store.statistics))
+        asking = self._asking_queue
+        await asyncio.wait({asking}, timeout=QUEUE_ANSWERS_WITHIN)
+        if asking.done():
+            self._asking_queue = None
+            self._queue = self._queue if asking.exception() else asking.result()
+
     def _gauges(self, now: int) -> dict[str, tuple[str, float]]:
         figures = self._tracker.figures()
         watermark = self._tracker.sight.watermark
-        queue = self._store.statistics()
+        queue = self._queue
+        of_queue = (
+            {}
+            if queue is None
+            else {
+                "queue_waiting": ("Records that wait for the service", float(queue.waiting)),
+                "queue_dead": ("Records that the service refused for good", float(queue.dead)),
+            }
+        )
         return {
+            **of_queue,
             **{name: (name.replace("_", " ") + " in memory", float(value)) for name, value in figures.items()},
             "not_yet_on_disk": ("Changes that are in memory only", float(self._recorder.waiting)),
-            "queue_waiting": ("Records that wait for the service", float(queue.waiting)),
-            "queue_dead": ("Records that the service refused for good", float(queue.dead)),
             "watermark_age_seconds": (
                 "Since when the gateway was not seen",
                 -1.0 if watermark is None else (now - watermark) / 1000,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from db_client.records import Retraction, VoiceSession
+from db_client.settings import StoreSettings
+from db_client.store import QueueStatistics, Store
+from gateway_listener.listener import Listener
 from gateway_listener.reading import session_of
 from tests.gateway_listener.running import SLACK_MS, Scene, scene
 from tests.services import RunningService
@@ -221,12 +225,50 @@ async def test_one_shard_of_two_re_identifies(tmp_path: Path, service: RunningSe
             stage.check(await stage.settled(second, stays=2), *people.values())
 
 
+async def page(port: int, name: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/{name}") as answer:
+        return answer.status, await answer.text()
+
+
+class HangingStore(Store):
+    """A store whose file can be made to take for ever to say how it is."""
+
+    hanging = False
+
+    def __init__(self, settings: StoreSettings) -> None:
+        super().__init__(settings)
+        self.let_go = threading.Event()
+
+    def statistics(self) -> QueueStatistics:
+        if self.hanging:
+            self.let_go.wait(30)
+        return super().statistics()
+
+
+async def test_a_disk_that_hangs_does_not_stop_the_event_loop(stage: Scene) -> None:
+    """The figures of the queue file are asked for off the loop, by one thread; the page then has those of before."""
+    settings = stage.settings()
+    store = HangingStore(settings.store)
+    listener = Listener(settings, store=store)
+    running = asyncio.create_task(listener.run())
+    await stage.until_live(listener)
+    assert "bigbrother_listener_queue_waiting" in (await page(listener.metrics_port, "metrics"))[1]
+    store.hanging = True
+    figures = [asyncio.create_task(page(listener.metrics_port, "metrics")) for _ in range(3)]
+    stage.discord.join(stage.ada, stage.desk)
+    await soon(lambda: listener._tracker.counts["joined"] == 1)
+    assert (await page(listener.metrics_port, "livez"))[0] == 200
+    assert not store.let_go.is_set()
+    for status, text in await asyncio.gather(*figures):
+        assert status == 200
+        assert "bigbrother_listener_queue_waiting" in text
+    store.let_go.set()
+    listener.stop()
+    await running
+
+
 async def test_the_pages(stage: Scene) -> None:
     """Red before the gateway is ready, green after, red again without it; nothing on them is about a person."""
-
-    async def page(port: int, name: str) -> tuple[int, str]:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/{name}") as answer:
-            return answer.status, await answer.text()
 
     stage.discord.set_faults(refuse=True)
     async with stage.listening(connected=False) as listener:
