@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from db_client.records import Retraction
 from gateway_listener.consent import Consents, Decision, Interval
-from gateway_listener.notes import consent_note, open_key
+from gateway_listener.notes import consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
+from gateway_listener.recording import ChannelDecision, Channels
 from gateway_listener.sessions import changes, sessions_of
 from gateway_listener.stays import Stay
 
@@ -25,6 +26,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.consents = Consents()
+        self.channels = Channels()
         self.items: list[Item] = []
         self.recording = False
         self.touched: set[int] = set()
@@ -114,6 +116,20 @@ class Ledger:
                 differing.append(stay)
         return differing
 
+    def decide_recording(self, decisions: Iterable[ChannelDecision]) -> list[Stay]:
+        """Takes in what was decided about channels; the stays for which this may make a difference."""
+        different = self.channels.add(decisions)
+        self.items.extend(Note(recording_key(channel_id), now.to_json()) for channel_id, now in different.items())
+        differing = (
+            [stay for stays in self._stays.values() for stay in stays if stay.channel_id in different]
+            if different
+            else []
+        )
+        for stay in differing:
+            self._differing[stay] = None
+            stay.doubted = True
+        return differing
+
     def _erase(self, user_id: int, now: int) -> None:
         """What the service still has of the person goes there; what may stand again is written anew, after this.
 
@@ -163,7 +179,7 @@ class Ledger:
 
     def _write(self, stay: Stay, intervals: Iterable[Interval], now: int) -> None:
         revision = self.next_revision(now)
-        desired = sessions_of(stay, intervals, revision)
+        desired = sessions_of(stay, intervals, revision, self.channels.holes(stay.channel_id))
         for change in changes(stay.recorded, desired, again=stay.doubted):
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))

@@ -18,6 +18,7 @@ from gateway_listener.frames import Malformed, read
 from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Note
 from gateway_listener.recorder import Recorder
+from gateway_listener.recording import LOOK_BACK
 from gateway_listener.settings import Settings
 from gateway_listener.stays import stay_ids
 from gateway_listener.supervisor import Supervisor
@@ -47,6 +48,8 @@ class Listener:
         self._consent_known = asyncio.Event()
         self._consent_seq = 0
         self._memory = Memory()
+        self._channels_whole = True
+        """The next look at the channels is at all of them."""
         self._supervisor: Supervisor | None = None
         self._started_at = self._clock.now()
         self._handing_over: asyncio.TimerHandle | None = None
@@ -170,7 +173,9 @@ class Listener:
         if not self._tracker.recording:
             baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
             baseline.consents, baseline.names = self._memory.consents, self._memory.names
+            baseline.unrecorded = self._memory.unrecorded
             self._tracker.restore(baseline, self._clock.now())
+        await self._read_channels()
         known = self._consent_seq
         log_read = await reading.consent_log(self._store, after=known if self._consent_known.is_set() else 0)
         erased = {d.user_id for seq, d in log_read if d.decision == "erase" and seq > known}
@@ -186,6 +191,16 @@ class Listener:
         if items:
             self._recorder.hand_over(items, self._tracker.watermark_to_keep)
 
+    async def _read_channels(self) -> None:
+        """Which channels are not recorded; before consent, so that no session in one of them is written first."""
+        after = 0 if self._channels_whole else max(0, self._tracker.channels_known_to - LOOK_BACK)
+        shard_id, shard_count = self._settings.shard_id, self._settings.shard_count
+        decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
+        self._channels_whole = False
+        if decisions:
+            self._tracker.decide_recording(decisions, self._clock.now())
+            self._hand_over()
+
     # --- now and then ---
 
     async def _every(self, seconds: float, act: Callable[[], object]) -> None:
@@ -199,6 +214,7 @@ class Listener:
         """Compares the service's open sessions with ours while nothing is on its way."""
         if not (self._consent_known.is_set() and self._tracker.sight.ready and self.idle):
             return
+        self._channels_whole = True
         mark = self._tracker.revision
         if not await asyncio.to_thread(self._store.idle):
             return

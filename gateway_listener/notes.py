@@ -8,6 +8,7 @@
 | `consent_seq` | the last row of the consent log that was followed |
 | `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
 | `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
+| `recording:<channel_id>` | guild, version and times of a channel that is, or was, not recorded |
 | `names:<guild_id>` | the names that were announced |
 | `identifies` | when IDENTIFY was sent in the last day |
 """
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from db_client.records import Record, Retraction, Undecodable, VoiceSession, from_json
 from gateway_listener.consent import Decision
 from gateway_listener.names import Names
+from gateway_listener.recording import Unrecorded
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,11 @@ NEVER = 0
 def open_key(session_id: str) -> str:
     """The note of an open session."""
     return f"open:{session_id}"
+
+
+def recording_key(channel_id: int) -> str:
+    """The note of when a channel is not recorded."""
+    return f"recording:{channel_id}"
 
 
 def consent_note(version: int, at: int) -> str:
@@ -64,6 +71,8 @@ class Memory:
     watermark: int | None = None
     unseen: dict[int, int | None] = field(default_factory=dict)
     names: dict[int, Names] = field(default_factory=dict)
+    unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
+    """By channel."""
 
 
 def remembered(notes: Mapping[str, str]) -> Memory:
@@ -93,6 +102,8 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         memory.unseen[int(name)] = int(value) or None
     elif kind == "names":
         memory.names[int(name)] = Names.from_json(value)
+    elif kind == "recording":
+        memory.unrecorded[int(name)] = Unrecorded.from_json(value)
     elif kind == CONSENT_SEQ:
         memory.consent_seq = int(value)
     elif kind == WATERMARK:

@@ -9,11 +9,12 @@ from typing import Any
 
 from db_client.errors import DbClientError, ServiceUnavailable
 from db_client.records import VoiceSession
-from db_client.statements import Statement, consent_after, watermark
+from db_client.statements import Statement, consent_after, recording_after, watermark
 from db_client.statements import open_sessions as open_sessions_of
 from db_client.store import Store
 from gateway_listener.consent import Decision
 from gateway_listener.notes import Memory
+from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
 PAGE = 5000
@@ -65,3 +66,9 @@ async def consent_log(store: Store, *, after: int) -> list[tuple[int, Decision]]
         if len(rows) < PAGE:
             return read
         after = rows[-1]["seq"]
+
+
+async def channel_decisions(store: Store, after: int, shard_id: int, shard_count: int) -> list[ChannelDecision]:
+    """What managers decided about the shard's channels after version `after`, oldest first."""
+    (rows,) = await _query(store, recording_after(after, shard_id, shard_count))
+    return [ChannelDecision.from_row(row) for row in rows]

@@ -26,6 +26,7 @@ from gateway_listener.naming import Naming
 from gateway_listener.notes import BASELINE, NEVER, Memory, open_key
 from gateway_listener.outbox import Item, Note
 from gateway_listener.reconcile import Seat, last_known, reconcile
+from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
 from gateway_listener.stays import Stay, recorded_stay
 
@@ -88,6 +89,13 @@ class Tracker:
             if stay.ended_at is None:
                 self._hold_back(stay)
 
+    def decide_recording(self, decisions: Sequence[ChannelDecision], now: int) -> None:
+        """Takes in what managers decided about channels, however often; each is the newest unrecorded time of one."""
+        self._write(self._moment(now))
+        for stay in self._ledger.decide_recording(decisions):
+            if stay.ended_at is None:
+                self._hold_back(stay)
+
     def restore(self, memory: Memory, now: int) -> None:
         """Takes up what was recorded before this run; from now on it is recorded what follows.
 
@@ -97,6 +105,7 @@ class Tracker:
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
+        self._ledger.channels.recall(memory.unrecorded)
         self._naming.recall(memory.names)
         self._unseen_noted.update(memory.unseen)
         for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:
@@ -155,6 +164,11 @@ class Tracker:
     def revision(self) -> int:
         """The newest revision that was given out."""
         return self._ledger.revision
+
+    @property
+    def channels_known_to(self) -> int:
+        """The newest version of a decision about a channel that came in this run; 0: none did."""
+        return self._ledger.channels.newest
 
     @property
     def recording(self) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from db_client import statements
-from db_client.records import ConsentDecision, Record, Watermark
+from db_client.records import ChannelRecording, ConsentDecision, Record, Watermark
 from db_client.snowflake import earliest
 from gateway_listener import frames
 from gateway_listener.consent import Decision
@@ -29,6 +29,7 @@ from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
 from gateway_listener.reading import session_of
 from gateway_listener.recorder import coalesced, notes_with
+from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
 
 SCHEMA = Path(statements.__file__).parent / "schema"
@@ -188,6 +189,19 @@ class Harness:
         self.tracker.decide(decisions, erased, self.now, complete=complete)
         newest = [Note(CONSENT_SEQ, str(rows[-1]["seq"]))] if rows and rows[-1]["seq"] > known else []
         self._settle(*newest)
+
+    def record(self, channel: int, recorded: bool, *, follow: bool = True) -> None:
+        """A manager decides about a channel; with `follow` the listener hears of it at once."""
+        interaction = earliest(self.now) + next(self._interactions)
+        self.service.write(ChannelRecording(interaction, GUILD, channel, recorded))
+        if follow:
+            self.follow_channels()
+
+    def follow_channels(self) -> None:
+        """The listener reads which channels are not recorded, as `Listener._read_channels` does."""
+        rows = self.service.read(statements.recording_after(0, 0, 1))
+        self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
+        self._settle()
 
     # --- the disk and the service ---
 

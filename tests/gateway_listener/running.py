@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from db_client.records import ConsentDecision, Record
+from db_client.records import ChannelRecording, ConsentDecision, Record
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
@@ -88,6 +88,11 @@ class Scene:
         await self.write(
             ConsentDecision(earliest(moment) + self._interactions, user, decision, "name", "Name")  # type: ignore[arg-type]
         )
+
+    async def record(self, channel: int, *, recorded: bool) -> None:
+        self._interactions += 1
+        interaction = earliest(wall_clock()) + self._interactions
+        await self.write(ChannelRecording(interaction, self.guild, channel, recorded))
 
     async def followed(self, listener: Listener, user: int, *, is_in: bool = True) -> None:
         await soon(

@@ -1,0 +1,90 @@
+"""In which channels nothing is recorded, from when to when, as the managers of their guilds decided; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+# A decision may reach the service after newer ones: each look goes so far back before the newest known version.
+# (The milliseconds of a snowflake are shifted by 22: https://discord.com/developers/docs/reference#snowflakes)
+LOOK_BACK = (24 * 60 * 60 * 1000) << 22
+
+
+class Hole(NamedTuple):
+    """Unrecorded from `from_at` until `to_at` (milliseconds since 1970 UTC; None: it still lasts)."""
+
+    from_at: int
+    to_at: int | None
+
+
+class ChannelDecision(NamedTuple):
+    """The newest unrecorded time of a channel; `version` is the snowflake of the decision it follows from."""
+
+    channel_id: int
+    guild_id: int
+    version: int
+    hole: Hole
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> ChannelDecision:
+        """From a row of `db_client.statements.recording_after`."""
+        return cls(row["channel_id"], row["guild_id"], row["version"], Hole(row["from_at"], row["to_at"]))
+
+
+@dataclass(frozen=True)
+class Unrecorded:
+    """One channel's unrecorded times; the service keeps only the newest, but a stay may be older than that."""
+
+    guild_id: int
+    version: int
+    holes: tuple[Hole, ...]
+
+    def to_json(self) -> str:
+        """The text of the channel's note."""
+        return json.dumps([self.guild_id, self.version, self.holes])
+
+    @classmethod
+    def from_json(cls, text: str) -> Unrecorded:
+        """The reverse of `to_json`; raises ValueError or TypeError if it is none."""
+        guild_id, version, holes = json.loads(text)
+        return cls(int(guild_id), int(version), tuple(Hole(int(a), None if b is None else int(b)) for a, b in holes))
+
+
+class Channels:
+    """Every channel about which something was decided."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        """The newest version that is known."""
+        self._channels: dict[int, Unrecorded] = {}
+
+    def recall(self, noted: Mapping[int, Unrecorded]) -> None:
+        """Takes up what an earlier run noted."""
+        self._channels.update(noted)
+
+    def add(self, decisions: Iterable[ChannelDecision]) -> dict[int, Unrecorded]:
+        """Takes decisions in; what is different now, by channel."""
+        different: dict[int, Unrecorded] = {}
+        for decision in decisions:
+            self.newest = max(self.newest, decision.version)
+            known = self._channels.get(decision.channel_id)
+            if known is not None and known.version >= decision.version:
+                continue
+            earlier = () if known is None else _closed_before(known.holes, decision.hole.from_at)
+            now = Unrecorded(decision.guild_id, decision.version, (*earlier, decision.hole))
+            self._channels[decision.channel_id] = different[decision.channel_id] = now
+        return different
+
+    def holes(self, channel_id: int) -> tuple[Hole, ...]:
+        """The channel's unrecorded times, oldest first; they do not overlap."""
+        known = self._channels.get(channel_id)
+        return () if known is None else known.holes
+
+
+def _closed_before(holes: Iterable[Hole], from_at: int) -> tuple[Hole, ...]:
+    """The holes before a newer one. Nobody told when the last one closed: it is taken to have lasted until then."""
+    return tuple(
+        hole if hole.to_at is not None else Hole(hole.from_at, from_at) for hole in holes if hole.from_at < from_at
+    )
