@@ -64,7 +64,7 @@ class Listener:
         self._store.start()
         self._recorder.start()
         notes = await asyncio.to_thread(self._store.notes)
-        self._take_up(remembered(notes))
+        self._take_up(remembered(notes, self._settings.shard_id, self._settings.shard_count))
         runner, self.metrics_port = await health.serve(
             health.pages(self.condition, self._look_at_queue), self._settings.metrics_host, self._settings.metrics_port
         )
@@ -173,7 +173,7 @@ class Listener:
         if not self._tracker.recording:
             baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
             baseline.consents, baseline.names = self._memory.consents, self._memory.names
-            baseline.unrecorded = self._memory.unrecorded
+            baseline.unrecorded, baseline.foreign = self._memory.unrecorded, self._memory.foreign
             self._tracker.restore(baseline, self._clock.now())
         await self._read_channels()
         known = self._consent_seq

@@ -73,21 +73,41 @@ class Memory:
     names: dict[int, Names] = field(default_factory=dict)
     unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
     """By channel."""
+    foreign: list[str] = field(default_factory=list)
+    """The notes about guilds of another shard, which are left out and to be removed."""
 
 
-def remembered(notes: Mapping[str, str]) -> Memory:
-    """The notes as values; one that cannot be read is left out, counted in the log by its kind only."""
+def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1) -> Memory:
+    """The notes as values; one that cannot be read is left out, counted in the log by its kind only.
+
+    What is about a guild of another shard (the bot was sharded anew, or the disk was another listener's) is `foreign`:
+    https://discord.com/developers/docs/events/gateway#sharding
+    """
     memory = Memory(complete=BASELINE in notes)
     unreadable = 0
     for key, value in notes.items():
         kind, _, name = key.partition(":")
         try:
-            _take(memory, kind, name, value)
+            guild_id = _guild_of(kind, name, value)
+            if guild_id is not None and (guild_id >> 22) % shard_count != shard_id:
+                memory.foreign.append(key)
+            else:
+                _take(memory, kind, name, value)
         except (ValueError, TypeError, IndexError, Undecodable):
             unreadable += 1
     if unreadable:
         log.warning("some notes in the queue file cannot be read and are left out", extra={"notes": unreadable})
     return memory
+
+
+def _guild_of(kind: str, name: str, value: str) -> int | None:
+    """The guild that a note is about, if it is about one."""
+    if kind == "open":
+        session = from_json(value)
+        return session.guild_id if isinstance(session, VoiceSession) else None
+    if kind == "recording":
+        return Unrecorded.from_json(value).guild_id
+    return int(name) if kind in ("unseen", "names") else None
 
 
 def _take(memory: Memory, kind: str, name: str, value: str) -> None:

@@ -120,6 +120,7 @@ class Tracker:
         if self._listed is not None:
             for guild_id in self._guilds.keys() - self._listed:
                 self._leave(self._guilds[guild_id], now)
+        self._ledger.items.extend(Note(key, None) for key in memory.foreign)
         self._ledger.items.append(Note(BASELINE, "1"))
         self._ledger.start_recording()
 

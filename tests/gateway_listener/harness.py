@@ -238,11 +238,11 @@ class Harness:
                 self.service.write(record)
             self.queue.clear()
 
-    def restart(self, *, service_up: bool = True) -> None:
+    def restart(self, *, service_up: bool = True, shard: tuple[int, int] = (0, 1)) -> None:
         """kill -9 and a new process on the same disk."""
         self.unwritten = []
         self.tracker = self._new_tracker()
-        self.tracker.restore(remembered(self.notes), self.now)
+        self.tracker.restore(remembered(self.notes, *shard), self.now)
         self._settle()
         if service_up:
             self.follow(complete=True)
