@@ -177,15 +177,22 @@ class Listener:
             self._tracker.restore(baseline, self._clock.now())
         await self._read_channels()
         known = self._consent_seq
-        log_read = await reading.consent_log(self._store, after=known if self._consent_known.is_set() else 0)
-        erased = {d.user_id for seq, d in log_read if d.decision == "erase" and seq > known}
-        if log_read or not self._consent_known.is_set():
+        whole = not self._consent_known.is_set()
+        try:
+            log_read = await reading.consent_log(self._store, after=0 if whole else known)
+        except reading.OlderLog:
+            log.warning("the consent log is older than what was known: it is read whole, as after a restore")
+            whole = self._channels_whole = True
+            log_read = await reading.consent_log(self._store, after=0)
+        newest = max((seq for seq, _ in log_read), default=0 if whole else known)
+        # In a log that went back, new rows have numbers of old ones: any erasure in it may be new.
+        erased = {d.user_id for seq, d in log_read if d.decision == "erase" and (seq > known or newest < known)}
+        if log_read or whole:
             decisions = [decision for _, decision in log_read]
-            self._tracker.decide(decisions, erased, self._clock.now(), complete=not self._consent_known.is_set())
+            self._tracker.decide(decisions, erased, self._clock.now(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
-        newest = max((seq for seq, _ in log_read), default=known)
-        if newest > known:
+        if newest != known:
             self._consent_seq = newest
             items.append(Note(CONSENT_SEQ, str(newest)))
         if items:

@@ -18,6 +18,7 @@ from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
 PAGE = 5000
+_NEWEST = Statement("SELECT coalesce(max(seq), 0) AS seq FROM consent_log", {})
 
 _FIELDS = tuple(field.name for field in fields(VoiceSession))
 
@@ -57,11 +58,20 @@ async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
     )
 
 
+class OlderLog(Exception):
+    """The consent log ends before the row that is known: the service was restored from a backup."""
+
+
 async def consent_log(store: Store, *, after: int) -> list[tuple[int, Decision]]:
-    """Every decision that arrived after row `after`, with its row; read to the end, for half of it could mislead."""
+    """Every decision that arrived after row `after`, with its row; read to the end, for half of it could mislead.
+
+    Raises OlderLog if there is no row `after`, nor a later one.
+    """
     read: list[tuple[int, Decision]] = []
     while True:
-        (rows,) = await _query(store, consent_after(after, PAGE))
+        rows, newest = await _query(store, consent_after(after, PAGE), _NEWEST)
+        if newest[0]["seq"] < after:
+            raise OlderLog
         read.extend((row["seq"], Decision.from_row(row)) for row in rows)
         if len(rows) < PAGE:
             return read

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -223,6 +225,24 @@ async def test_one_shard_of_two_re_identifies(tmp_path: Path, service: RunningSe
             await soon(lambda: first._tracker.counts["left"] == second._tracker.counts["left"] == 1)
             await soon(lambda: first._store.idle() and first.idle)
             stage.check(await stage.settled(second, stays=2), *people.values())
+
+
+async def test_a_service_restored_from_a_backup_is_noticed_at_once(
+    stage: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Decisions after the backup are gone, and those after the restore count, though their rows have old numbers."""
+    async with stage.listening() as listener:
+        await stage.decide(stage.cat, "in")
+        await stage.followed(listener, stage.cat)
+        with closing(sqlite3.connect(stage.folder / "service" / "bigbrother.db", timeout=10)) as file, file:
+            file.execute("DELETE FROM consent_log WHERE user_id IN (?, ?)", (stage.cat, stage.bob))
+            file.execute("UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM consent_log)")
+        await stage.followed(listener, stage.cat, is_in=False)
+        await stage.followed(listener, stage.bob, is_in=False)
+        await stage.followed(listener, stage.ada)
+        await stage.decide(stage.ada, "out")
+        await stage.followed(listener, stage.ada, is_in=False)
+    assert "the consent log is older than what was known" in caplog.text
 
 
 async def page(port: int, name: str) -> tuple[int, str]:
