@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from db_client.periods import HOUR_MS, WEEK_HOURS, Window
 from db_client.records import Flags
@@ -12,8 +11,7 @@ from db_client.records import Flags
 Row: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+class States(NamedTuple):
     """How much of some time was spent with the microphone muted, deafened, and alone in the channel."""
 
     muted_ms: int = 0
@@ -21,8 +19,7 @@ class States:
     alone_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OwnChannel:
+class OwnChannel(NamedTuple):
     """A person's time in one channel; `name` is None if it is not known. AFK time is not counted."""
 
     channel_id: int
@@ -32,8 +29,7 @@ class OwnChannel:
     afk_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceTime:
+class VoiceTime(NamedTuple):
     """A person's time in a window; `channels` are the longest first, `bars` as long as what was asked for."""
 
     sessions: int
@@ -46,8 +42,7 @@ class VoiceTime:
     running_in: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """One place on the board; `display_name` is None in the asker's own standing."""
 
     place: int
@@ -56,8 +51,7 @@ class Standing:
     counted_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Leaderboard:
+class Leaderboard(NamedTuple):
     """A page of the board; `own` is None if the asker has no counted time, `people` how many the board has."""
 
     own: Standing | None
@@ -65,8 +59,7 @@ class Leaderboard:
     people: int
 
 
-@dataclass(frozen=True, slots=True)
-class Companion:
+class Companion(NamedTuple):
     """Someone with whom a person shared channels; `favourite_*` is the channel of the longest time together."""
 
     user_id: int
@@ -80,8 +73,7 @@ class Companion:
     favourite_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelUse:
+class ChannelUse(NamedTuple):
     """How a channel, or (with channel_id None) the whole server, was used."""
 
     channel_id: int | None
@@ -93,8 +85,7 @@ class ChannelUse:
     afk_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelTime:
+class ChannelTime(NamedTuple):
     """The whole server and its busiest channels; `channels` is how many there are with any use."""
 
     server: ChannelUse

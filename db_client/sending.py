@@ -137,12 +137,15 @@ class Sender:
 
     def _send(self, batch: Sequence[Written]) -> None:
         """Delivers a batch in order, whatever of it is refused; raises ServiceUnavailable where it had to stop."""
+        mended = False
         while batch:
             try:
                 statements = sum(one.statements for one in batch)
                 results = self._service.execute_encoded([one.encoded for one in batch], statements, ATTEMPT_SECONDS)
             except StatementRefused as refusal:
-                if rqlite.lacks_schema(refusal) and self._service.migrate(self._clock()):
+                if rqlite.lacks_schema(refusal) and not mended:
+                    self._service.migrate(self._clock())
+                    mended = True  # by this call or, meanwhile, by another process
                     continue
                 guilty = _owner_of(refusal.index, batch)
                 self._send(batch[:guilty])

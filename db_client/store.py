@@ -207,9 +207,10 @@ class Store:
         try:
             return self._service.query(statements, within)
         except StatementRefused as refusal:
-            if rqlite.lacks_schema(refusal) and self._service.migrate(self._clock()):
-                return self._service.query(statements, within)
-            raise
+            if not rqlite.lacks_schema(refusal):
+                raise
+            self._service.migrate(self._clock())
+            return self._service.query(statements, within)
 
     def _commit(self, puts: Sequence[_Put]) -> None:
         """Commits several calls' entries at once; if that fails, each alone, so that none fails for another's sake."""

@@ -11,8 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from interactions_api.reply import Button
 
@@ -24,8 +23,7 @@ _FORM = re.compile(r"([a-z_]{1,32}):([\w.-]{0,40}):([0-9a-z]{1,13}):([0-9a-z]{1,
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True, slots=True)
-class Pressed:
+class Pressed(NamedTuple):
     """A good press: which command file it is for, and with what."""
 
     action: str

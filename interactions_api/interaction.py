@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from discord_interactions import InteractionType
 
@@ -30,8 +30,7 @@ class Malformed(ValueError):
     """The body is not an interaction; the message names the field and never quotes its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """Who interacts: in a guild the member, in a direct message the user (with `permissions` 0)."""
 
     user_id: int
@@ -89,8 +88,7 @@ class Autocomplete(Interaction):
     focused: str
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(NamedTuple):
     """An interaction of a kind this program has no use for (a modal, or what Discord will think of)."""
 
     type: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from db_client.records import Record
 from db_client.statements import Statement
@@ -21,8 +21,7 @@ class Ask(Protocol):
         """The rows of each question."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A message with one file."""
 
     content: str
@@ -30,8 +29,7 @@ class File:
     file: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(NamedTuple):
     """Discord shows that we think, and what `make` makes follows, from a thread in the background.
 
     `make` may ask more than once and is called again if that fails. The sentences stand for a file that Discord does
@@ -45,8 +43,7 @@ class Later:
     """So many files are being made already that this one is not begun; said at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sentences:
+class Sentences(NamedTuple):
     """What the person is told when it does not end as wished. Each says what happened and what to do."""
 
     kept: Said
@@ -86,8 +83,7 @@ def reading(
     return Plan((), tuple(questions), say, Sentences(unread, unread, unread, unread), slow)
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(NamedTuple):
     """Say this; nothing is kept and nothing asked."""
 
     content: Said

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from discord_interactions import InteractionResponseFlags, InteractionResponseType
 
@@ -39,8 +38,7 @@ class Style(IntEnum):
     DANGER = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Button:
+class Button(NamedTuple):
     """A button for the person who is answered, good for `valid_s` seconds; `buttons.py` makes its custom_id.
 
     Pressing it calls `press` of the command file `action` with the argument (letters, digits, `_`, `.` and `-`).
@@ -53,8 +51,7 @@ class Button:
     valid_s: int = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message: only the person sees it, unless it is `public`; `replaces`: in place of the one with the button."""
 
     content: str

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from db_client.errors import Refused, ServiceUnavailable
+from db_client.errors import Refused, ServiceUnavailable, StatementRefused
 from db_client.sending import STRIKES
+from db_client.service import Service
 from db_client.statements import Statement
 from db_client.store import Fate, Store
+from db_client.transport import Transport
 from tests.db_client.made import NOON, decision, store, watermark
 from tests.faults.proxy import Do, Fault, FaultProxy
 from tests.services import RunningService, start_embedded
@@ -188,6 +190,30 @@ def test_a_query_of_a_new_service_finds_empty_tables(fresh, tmp_path):
     """A query makes the tables when there are none yet."""
     with store(tmp_path, fresh.url) as made:
         assert made.query(OPTED_IN, within=10) == [[]]
+
+
+class MigratedMeanwhile(Service):
+    """A service whose tables were missing when it was first asked, and made by another process right after."""
+
+    asked = False
+
+    def _ask(self, path, body, count, within):
+        if not self.asked and "consent_log" in body:
+            self.asked = True
+            raise StatementRefused(0, "no such table: consent_log")
+        return super()._ask(path, body, count, within)
+
+
+def test_tables_that_another_process_made_meanwhile_are_used(fresh, tmp_path):
+    """Nobody's write is buried, and nobody's question refused, because two processes met a new service at once."""
+    with store(tmp_path, fresh.url) as made:
+        made.start()
+        made.deliver(made.keep([decision(1)]), within=10)
+        made._sender._service = MigratedMeanwhile(Transport(fresh.url))
+        assert made.deliver(made.keep([decision(2)]), within=10) is Fate.STORED
+        made._service = MigratedMeanwhile(Transport(fresh.url))
+        assert log(made) == [5001, 5002]
+        assert made.statistics().dead == 0
 
 
 def test_many_threads_keep_and_deliver(fresh, tmp_path):
