@@ -42,7 +42,7 @@ bench: $(TOOLS) ## what it costs, beside what it could cost at best
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: faults
-faults: $(TOOLS) ## the delivery under faults, full counts (an hour or so)
+faults: $(TOOLS) ## the delivery under faults, full counts (some twenty minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: soak

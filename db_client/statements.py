@@ -524,6 +524,11 @@ def consent_after(seq: int, limit: int = 1000) -> Statement:
     )
 
 
+def newest_seq() -> Statement:
+    """How far the consent log goes: seq, 0 if it is empty. Less than before means that the service was restored."""
+    return Statement("SELECT coalesce(max(seq), 0) AS seq FROM consent_log", {})
+
+
 def standing(user_id: int) -> Statement:
     """What stands about one person: opted_in, since, version, visibility; no row if nothing does."""
     return Statement(

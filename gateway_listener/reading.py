@@ -9,7 +9,7 @@ from typing import Any
 
 from db_client.errors import DbClientError, ServiceUnavailable
 from db_client.records import VoiceSession
-from db_client.statements import Statement, consent_after, recording_after, watermark
+from db_client.statements import Statement, consent_after, newest_seq, recording_after, watermark
 from db_client.statements import open_sessions as open_sessions_of
 from db_client.store import Store
 from gateway_listener.consent import Decision
@@ -18,7 +18,6 @@ from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
 PAGE = 5000
-_NEWEST = Statement("SELECT coalesce(max(seq), 0) AS seq FROM consent_log", {})
 
 _FIELDS = tuple(field.name for field in fields(VoiceSession))
 
@@ -69,7 +68,7 @@ async def consent_log(store: Store, *, after: int) -> list[tuple[int, Decision]]
     """
     read: list[tuple[int, Decision]] = []
     while True:
-        rows, newest = await _query(store, consent_after(after, PAGE), _NEWEST)
+        rows, newest = await _query(store, consent_after(after, PAGE), newest_seq())
         if newest[0]["seq"] < after:
             raise OlderLog
         read.extend((row["seq"], Decision.from_row(row)) for row in rows)
