@@ -17,9 +17,9 @@ from pathlib import Path
 import apsw
 
 from db_client.migrations import CREATE_TABLE
+from db_client.record_statements import statements_for
 from db_client.records import TotalsRebuild
 from db_client.snowflake import earliest
-from db_client.statements import statements_for
 
 DAY = 86_400_000
 DAYS = 730

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from db_client.errors import DbClientError
 from db_client.records import TotalsRebuild
 from db_client.settings import StoreSettings
-from db_client.statements import guilds_with_totals
 from db_client.store import Fate, Store
+from db_client.upkeep_statements import guilds_with_totals
 from program.environment import Environment, SettingsError
 
 PATIENCE_S = 60.0

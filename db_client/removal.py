@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from db_client.errors import ServiceUnavailable
 from db_client.records import Lease, Removal
-from db_client.statements import lease, removal_due
 from db_client.store import Fate, Store
+from db_client.upkeep_statements import lease, removal_due
 
 LEASE_MS = 60_000
 PATIENCE_S = 10.0

@@ -12,9 +12,9 @@ from db_client import records, rqlite
 from db_client.erasure import Erasure, erasures_of
 from db_client.errors import NotKept, OutcomeUnknown, Refused, StatementRefused
 from db_client.queue_file import Entry, Position, QueueFile
+from db_client.record_statements import statements_for
 from db_client.rqlite import Rows
 from db_client.service import Service
-from db_client.statements import statements_for
 
 MOST_STATEMENTS = 500
 MOST_BYTES = 900 * 1024

@@ -20,7 +20,7 @@ class Decision(NamedTuple):
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Decision:
-        """From a row of `db_client.statements.consent_after`."""
+        """From a row of `db_client.reading_statements.consent_after`."""
         return cls(row["interaction_id"], row["user_id"], row["decision"], row["at"])
 
 

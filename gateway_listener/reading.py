@@ -8,9 +8,10 @@ from dataclasses import fields
 from typing import Any
 
 from db_client.errors import DbClientError, ServiceUnavailable
+from db_client.reading_statements import consent_after, newest_seq, recording_after, watermark
+from db_client.reading_statements import open_sessions as open_sessions_of
 from db_client.records import VoiceSession
-from db_client.statements import Statement, consent_after, newest_seq, recording_after, watermark
-from db_client.statements import open_sessions as open_sessions_of
+from db_client.statements import Statement
 from db_client.store import Store
 from gateway_listener.consent import Decision
 from gateway_listener.notes import Memory

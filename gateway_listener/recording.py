@@ -29,7 +29,7 @@ class ChannelDecision(NamedTuple):
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ChannelDecision:
-        """From a row of `db_client.statements.recording_after`."""
+        """From a row of `db_client.reading_statements.recording_after`."""
         return cls(row["channel_id"], row["guild_id"], row["version"], Hole(row["from_at"], row["to_at"]))
 
 

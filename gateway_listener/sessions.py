@@ -29,7 +29,7 @@ def piece_id(stay_id: str, version: int) -> str:
     """The id of the part of a stay that begins with a consent, or (`version` is then the moment) with its channel.
 
     It depends on nothing but the stay and that decision, so it is the same in whatever order decisions arrive, and the
-    same as the service gives when it splits a session itself (`db_client.statements.SPLIT_SESSIONS`).
+    same as the service gives when it splits a session itself (`db_client.consent_statements.SPLIT_SESSIONS`).
     """
     return f"{stay_id.partition('-')[0]}-{version}"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from db_client.periods import DEFAULT_ZONE, Period, UnknownZone, Window, window_of, zone_named
+from db_client.reading_statements import guild_settings
 from db_client.snowflake import created_at
-from db_client.statements import guild_settings
 from interactions_api.interaction import Command, Interaction
 from interactions_api.plan import Next, Plan, Rows, reading
 from interactions_api.words import Words

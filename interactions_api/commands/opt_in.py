@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from db_client.reading_statements import standing
 from db_client.records import ConsentDecision, Visibility
-from db_client.statements import standing
 from interactions_api.commands.definition import slash_command, text_option
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, Sentences

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from db_client.periods import zone_names
+from db_client.reading_statements import guild_settings, unrecorded_in_guild
 from db_client.records import ChannelRecording, GuildSetting, Record, Setting
-from db_client.statements import guild_settings, unrecorded_in_guild
 from interactions_api.commands.definition import INTEGER, STRING, channel_option, option, slash_command, text_option
 from interactions_api.interaction import Autocomplete, Command
 from interactions_api.plan import Plan, Rows, Say, Sentences

@@ -7,7 +7,7 @@ from typing import Any
 
 from db_client import report_statements, reports
 from db_client.periods import DAY_MS, Period, Window, bars_of, recent
-from db_client.statements import standing
+from db_client.reading_statements import standing
 from interactions_api.commands.definition import USER, option, period_option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading

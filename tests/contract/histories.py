@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from db_client import migrations
+from db_client.record_statements import statements_for
 from db_client.records import ConsentDecision, Record, VoiceSession
 from db_client.snowflake import earliest
 from db_client.statements import Statement as ClientStatement
-from db_client.statements import statements_for
 from sqlite_service.connection import Connection
 from sqlite_service.request import Statement
 from sqlite_service.response import Failure, Rows

@@ -12,7 +12,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db_client import migrations, statements
+from db_client import migrations, reading_statements
+from db_client.record_statements import statements_for
 from db_client.records import (
     Channel,
     ConsentDecision,
@@ -24,7 +25,7 @@ from db_client.records import (
     Watermark,
 )
 from db_client.snowflake import created_at, earliest
-from db_client.statements import Statement, statements_for
+from db_client.statements import Statement
 from tests.services import RunningService
 
 T0 = 1_780_000_000_000
@@ -296,7 +297,7 @@ def test_names_and_watermarks_keep_the_newest(service: Service, person: int) -> 
     assert service.rows("SELECT name, parent_id FROM channels WHERE channel_id = :c", c=person) == [
         {"name": "new", "parent_id": 3}
     ]
-    sql, parameters = statements.watermark(person % 1000)
+    sql, parameters = reading_statements.watermark(person % 1000)
     assert service.rows(sql, **parameters) == [{"observed_at": T0 + 5}]  # type: ignore[arg-type]
 
 
@@ -323,10 +324,10 @@ def test_reads_give_what_the_programs_read(service: Service, person: int) -> Non
     """The statements for reading run on every body and give the columns they promise."""
     service.deliver(decided(person, "in", 0), stay(person, 1, None, guild=person))
     reads = (
-        (statements.consent_after(0, 5), {"seq", "interaction_id", "user_id", "decision", "at"}),
-        (statements.standing(person), {"opted_in", "since", "version", "visibility"}),
-        (statements.newest_decision(person), {"interaction_id", "decision", "at"}),
-        (statements.open_sessions(0, 1), {"session_id", "started_at", "revision"}),
+        (reading_statements.consent_after(0, 5), {"seq", "interaction_id", "user_id", "decision", "at"}),
+        (reading_statements.standing(person), {"opted_in", "since", "version", "visibility"}),
+        (reading_statements.newest_decision(person), {"interaction_id", "decision", "at"}),
+        (reading_statements.open_sessions(0, 1), {"session_id", "started_at", "revision"}),
     )
     for (sql, parameters), columns in reads:
         rows = service.rows(sql, **parameters)  # type: ignore[arg-type]

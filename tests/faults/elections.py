@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from db_client.errors import ServiceUnavailable
+from db_client.reading_statements import newest_decision
 from db_client.settings import StoreSettings
-from db_client.statements import newest_decision
 from db_client.store import Store
 from tests.db_client.made import decision
 from tests.faults.campaign import Figure, campaign

@@ -19,9 +19,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from db_client import statements
+import db_client
+from db_client import reading_statements
+from db_client.record_statements import statements_for
 from db_client.records import ChannelRecording, ConsentDecision, Record, Watermark
 from db_client.snowflake import earliest
+from db_client.statements import Statement
 from gateway_listener import frames
 from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
@@ -32,7 +35,7 @@ from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
 
-SCHEMA = Path(statements.__file__).parent / "schema"
+SCHEMA = Path(db_client.__file__).parent / "schema"
 NOON = 1_800_000_000_000
 GUILD, DESK, SOFA, AFK = 1 << 30, 101, 102, 103
 ADA, BOB, CAT, BOT = 11, 12, 13, 99
@@ -56,10 +59,10 @@ class Service:
         _empty_tables().backup(self.connection)
 
     def write(self, record: Record) -> None:
-        for statement in statements.statements_for(record):
+        for statement in statements_for(record):
             self.connection.execute(statement.sql, statement.parameters)
 
-    def read(self, statement: statements.Statement) -> list[dict[str, Any]]:
+    def read(self, statement: Statement) -> list[dict[str, Any]]:
         return [dict(row) for row in self.connection.execute(statement.sql, statement.parameters)]
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
@@ -183,7 +186,7 @@ class Harness:
     def follow(self, *, complete: bool = False) -> None:
         """The listener reads the consent log, as `Listener._read_consent` does."""
         known = int(self.notes.get(CONSENT_SEQ, "0"))
-        rows = self.service.read(statements.consent_after(0 if complete else known, 100_000))
+        rows = self.service.read(reading_statements.consent_after(0 if complete else known, 100_000))
         decisions = [Decision.from_row(row) for row in rows]
         erased = {row["user_id"] for row in rows if row["decision"] == "erase" and row["seq"] > known}
         self.tracker.decide(decisions, erased, self.now, complete=complete)
@@ -199,7 +202,7 @@ class Harness:
 
     def follow_channels(self) -> None:
         """The listener reads which channels are not recorded, as `Listener._read_channels` does."""
-        rows = self.service.read(statements.recording_after(0, 0, 1))
+        rows = self.service.read(reading_statements.recording_after(0, 0, 1))
         self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
         self._settle()
 
@@ -253,8 +256,8 @@ class Harness:
         self.tracker = self._new_tracker()
 
     def read_baseline(self) -> None:
-        sessions = self.service.read(statements.open_sessions(0, 1))
-        seen = self.service.read(statements.watermark(0))
+        sessions = self.service.read(reading_statements.open_sessions(0, 1))
+        seen = self.service.read(reading_statements.watermark(0))
         memory = Memory(
             complete=True,
             noted=False,
@@ -272,7 +275,7 @@ class Harness:
             self._settle(Watermark(0, observed_at))
 
     def compare(self) -> dict[str, int]:
-        rows = [session_of(row) for row in self.service.read(statements.open_sessions(0, 1))]
+        rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(0, 1))]
         drift = self.tracker.compare(rows, self.tracker.revision, self.now)
         self._settle()
         return dict(drift)

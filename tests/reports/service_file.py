@@ -9,8 +9,9 @@ from typing import Any
 
 import apsw
 
+from db_client.record_statements import statements_for
 from db_client.records import Record
-from db_client.statements import Statement, statements_for
+from db_client.statements import Statement
 
 SCHEMA = Path(__file__).parents[2] / "db_client" / "schema"
 

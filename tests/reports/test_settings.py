@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from db_client import statements
+from db_client import reading_statements, upkeep_statements
+from db_client.record_statements import statements_for
 from db_client.records import (
     Channel,
     ChannelRecording,
@@ -76,7 +77,7 @@ def test_the_newest_setting_stands_in_whatever_order_they_arrive(order):
     ]
     for n in order:
         file.store(decisions[n], decisions[n])
-    found = {row["setting"]: row["value"] for row in file.rows(statements.guild_settings(GUILD))}
+    found = {row["setting"]: row["value"] for row in file.rows(reading_statements.guild_settings(GUILD))}
     assert found == {"time_zone": "Asia/Tokyo", "retention_days": "90"}
     assert file.connection.execute("SELECT time_zone FROM guilds").fetchall() == [("Asia/Tokyo",)]
 
@@ -103,7 +104,7 @@ def test_an_unrecorded_channel_has_no_session_whenever_the_decision_arrives(orde
     for n in order:
         file.store(records[n], records[n])
     assert stored(file) == [(T - 900, T - 700, "joined", "left"), (T - 500, T, "joined", "not_recorded")]
-    assert [row["channel_id"] for row in file.rows(statements.unrecorded_in_guild(GUILD))] == [1]
+    assert [row["channel_id"] for row in file.rows(reading_statements.unrecorded_in_guild(GUILD))] == [1]
     assert file.totals() == file.totals_of_sessions()
 
 
@@ -121,7 +122,7 @@ def test_a_channel_is_recorded_again_by_a_newer_decision(order):
     decisions = [recording(T, False), recording(T + 1000, True)]
     for n in order:
         file.store(decisions[n])
-    assert file.rows(statements.unrecorded_in_guild(GUILD)) == []
+    assert file.rows(reading_statements.unrecorded_in_guild(GUILD)) == []
     file.store(session(T + 2000, T + 3000, user=1))
     assert stored(file) == [(T + 2000, T + 3000, "joined", "left")]
 
@@ -139,9 +140,9 @@ def test_listeners_read_what_was_decided_about_their_shard():
     file = ServiceFile()
     other = GUILD + (1 << 22)
     file.store(recording(T, False), ChannelRecording(earliest(T + 5), other, 9, False))
-    [row] = file.rows(statements.recording_after(0, 0, 2))
+    [row] = file.rows(reading_statements.recording_after(0, 0, 2))
     assert (row["channel_id"], row["from_at"], row["to_at"]) == (1, created_at(earliest(T)), None)
-    assert [row["channel_id"] for row in file.rows(statements.recording_after(row["version"], 1, 2))] == [9]
+    assert [row["channel_id"] for row in file.rows(reading_statements.recording_after(row["version"], 1, 2))] == [9]
 
 
 # --- what goes by itself ---------------------------------------------------------------------------------------------
@@ -165,10 +166,10 @@ def test_only_what_is_past_the_retention_goes():
     file = leased(ServiceFile())
     file.store(setting(T - DAY, "retention_days", "30"))
     file.seat(*days_old(1, 29, 30, 31, 400), Stay(9, 1, T - 50 * DAY, T - DAY))
-    assert file.rows(statements.removal_due(T)) == [{"guild_id": GUILD}]
+    assert file.rows(upkeep_statements.removal_due(T)) == [{"guild_id": GUILD}]
     file.store(Removal(GUILD, T, "me"))
     assert ages(file) == [1, 1, 29]
-    assert file.rows(statements.removal_due(T)) == []
+    assert file.rows(upkeep_statements.removal_due(T)) == []
     assert file.totals() == file.totals_of_sessions()
 
 
@@ -178,7 +179,7 @@ def test_removal_goes_in_small_batches():
     file.store(setting(T - DAY, "retention_days", "1"))
     file.seat(*days_old(*range(2, 9)))
     left = []
-    while file.rows(statements.removal_due(T)):
+    while file.rows(upkeep_statements.removal_due(T)):
         file.store(Removal(GUILD, T, "me", most=3))
         left.append(len(ages(file)))
     assert left == [4, 1, 0]
@@ -209,7 +210,7 @@ def test_only_the_holder_of_the_lease_removes():
 def test_a_lease_goes_over_when_it_has_ended():
     """The holder may extend it; another gets it only after its end."""
     file = ServiceFile()
-    holder = statements.lease("removal")
+    holder = upkeep_statements.lease("removal")
     for record, expected in [
         (Lease("removal", "a", 0, 10), ("a", 10)),
         (Lease("removal", "b", 5, 15), ("a", 10)),
@@ -232,7 +233,7 @@ def test_thirty_days_after_the_bot_left_nothing_is_there():
         recording(T, False),
     )
     file.seat(*days_old(1, 2, 3), Stay(4, 2, T, None), Stay(5, 2, T, T, guild_id=GUILD + 1))
-    while file.rows(statements.removal_due(T)):
+    while file.rows(upkeep_statements.removal_due(T)):
         file.store(Removal(GUILD, T, "me", most=2))
     assert len(stored(file)) == 1
     for table in ("guilds", "channels", "guild_settings", "unrecorded_channels"):
@@ -245,7 +246,7 @@ def test_a_guild_that_was_left_lately_or_came_back_keeps_everything(left_at):
     file = leased(ServiceFile())
     file.store(Guild(GUILD, "G", None, 1, left_at=T - 40 * DAY), Guild(GUILD, "G", None, 2, left_at=left_at))
     file.seat(*days_old(400))
-    assert file.rows(statements.removal_due(T)) == []
+    assert file.rows(upkeep_statements.removal_due(T)) == []
     file.store(Removal(GUILD, T, "me"))
     assert ages(file) == [400]
 
@@ -258,7 +259,7 @@ def test_totals_are_made_anew_for_one_guild():
     file.connection.execute("UPDATE voice_totals SET counted_ms = 1 WHERE user_id = 2")
     file.connection.execute("DELETE FROM voice_totals WHERE user_id = 1")
     file.connection.execute("INSERT INTO voice_totals VALUES (99, 1, 1, 1, 1, 1, 1)")
-    guilds = [row["guild_id"] for row in file.rows(statements.guilds_with_totals())]
+    guilds = [row["guild_id"] for row in file.rows(upkeep_statements.guilds_with_totals())]
     assert guilds == [GUILD, GUILD + 1, 99]
     file.store(*(TotalsRebuild(guild) for guild in guilds))
     assert file.totals() == right
@@ -267,12 +268,12 @@ def test_totals_are_made_anew_for_one_guild():
 @pytest.mark.parametrize(
     "statement",
     [
-        *statements.statements_for(recording(T, False)),
-        *statements.statements_for(Removal(GUILD, T, "me")),
-        *statements.statements_for(TotalsRebuild(GUILD)),
-        *statements.statements_for(session(T, T + 5)),
-        statements.guilds_with_totals(),
-        statements.removal_due(T),
+        *statements_for(recording(T, False)),
+        *statements_for(Removal(GUILD, T, "me")),
+        *statements_for(TotalsRebuild(GUILD)),
+        *statements_for(session(T, T + 5)),
+        upkeep_statements.guilds_with_totals(),
+        upkeep_statements.removal_due(T),
     ],
 )
 def test_no_statement_reads_all_sessions(statement):

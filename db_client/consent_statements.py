@@ -1,0 +1,141 @@
+"""What a person's decision changes in the service, in whatever order decisions and sessions arrive (pure).
+
+Two rules of the design are kept here: consent (sessions are cut to the person's consent intervals), and erasure is
+final.
+"""
+
+from __future__ import annotations
+
+from db_client.records import ConsentDecision
+from db_client.statements import Parameters, Statement
+
+# A decision older than the person's newest erasure is not written: nothing may bring an erased person back.
+LOG_DECISION = """
+INSERT INTO consent_log (interaction_id, user_id, decision, at)
+SELECT :interaction_id, :user_id, :decision, :at
+ WHERE NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'erase' AND interaction_id > :interaction_id)
+    ON CONFLICT (interaction_id) DO NOTHING
+"""
+
+STORE_PROFILE = """
+INSERT INTO opt_in_users (user_id, username, display_name, avatar_url, opted_in, since, version, visibility)
+SELECT :user_id, :username, :display_name, :avatar_url, 1, :at, :interaction_id, :visibility
+ WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+   AND NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'in' AND interaction_id > :interaction_id)
+    ON CONFLICT (user_id) DO UPDATE SET username = excluded.username, display_name = excluded.display_name,
+       avatar_url = excluded.avatar_url, visibility = excluded.visibility
+"""
+
+# What stands follows from the log alone, so the order in which decisions arrive does not matter. `since` is the first
+# decision behind the newest one of the other kind. The row that stands is the answer: whoever decided is told from it.
+STATE_FROM_LOG = """
+UPDATE opt_in_users
+   SET version = (SELECT max(interaction_id) FROM consent_log WHERE user_id = :user_id),
+       opted_in = (SELECT decision = 'in' FROM consent_log WHERE user_id = :user_id
+                    ORDER BY interaction_id DESC LIMIT 1),
+       since = (SELECT at FROM consent_log
+                 WHERE user_id = :user_id
+                   AND interaction_id > coalesce((SELECT interaction_id FROM consent_log
+                                                   WHERE user_id = :user_id
+                                                     AND (decision = 'in') <> (SELECT decision = 'in' FROM consent_log
+                                                                                WHERE user_id = :user_id
+                                                                                ORDER BY interaction_id DESC LIMIT 1)
+                                                   ORDER BY interaction_id DESC LIMIT 1), 0)
+                 ORDER BY interaction_id LIMIT 1)
+ WHERE user_id = :user_id
+RETURNING opted_in, since, version, visibility
+"""
+
+# A decision that arrives late can cut sessions that are already stored. First the parts of closed sessions behind a
+# later consent are given rows of their own (the listener adds them for open ones), then every session is cut. A part's
+# id is that of the stay (what stands before the first '-') and of the consent it begins with, as the listener has it.
+SPLIT_SESSIONS = """
+INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
+       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
+       revision)
+SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.session_id, '-') - 1)
+            ELSE s.session_id END || '-' || i.version, s.guild_id, s.channel_id, s.user_id, i.from_at,
+       min(s.ended_at, coalesce(i.to_at, s.ended_at)), 'opted_in',
+       CASE WHEN i.to_at < s.ended_at THEN 'opted_out' ELSE s.ended_by END,
+       0, CASE WHEN i.to_at < s.ended_at THEN 0 ELSE s.ended_within_ms END,
+       s.afk, 0, 0, 0, 0, 0, 0, i.from_at, s.revision
+  FROM voice_sessions AS s
+  JOIN consent_intervals AS i ON i.user_id = s.user_id
+ WHERE s.user_id = :user_id AND s.started_at < i.from_at AND s.ended_at > i.from_at
+   AND EXISTS (SELECT 1 FROM consent_log AS c
+                WHERE c.user_id = s.user_id AND c.decision <> 'in'
+                  AND c.interaction_id < i.version AND c.at >= s.started_at)
+    ON CONFLICT (session_id) DO NOTHING
+"""
+
+CUT_SESSIONS = """
+UPDATE voice_sessions
+   SET ended_at = max(started_at, :at), ended_by = 'opted_out', ended_within_ms = 0,
+       muted_ms = min(muted_ms, max(0, :at - started_at)), deafened_ms = min(deafened_ms, max(0, :at - started_at)),
+       video_ms = min(video_ms, max(0, :at - started_at)), stream_ms = min(stream_ms, max(0, :at - started_at)),
+       alone_ms = min(alone_ms, max(0, :at - started_at))
+ WHERE user_id = :user_id AND started_at <= :at AND coalesce(ended_at, 9223372036854775807) > :at
+   AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
+                    WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
+                      AND coalesce(i.to_at, 9223372036854775807)
+                          >= coalesce(voice_sessions.ended_at, 9223372036854775807))
+"""
+
+# Sessions that no consent covers, not even at one moment. What ended before the decision is as it was.
+DROP_UNCONSENTED = """
+DELETE FROM voice_sessions
+ WHERE user_id = :user_id AND coalesce(ended_at, 9223372036854775807) >= :at
+   AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
+                    WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
+                      AND coalesce(i.to_at, 9223372036854775807)
+                          >= coalesce(voice_sessions.ended_at, voice_sessions.started_at))
+"""
+
+# Erasure: everything decided or begun before it goes; the decision itself stays, so that nothing late comes back.
+ERASE = (
+    "DELETE FROM consent_log WHERE user_id = :user_id AND interaction_id < :interaction_id",
+    "DELETE FROM voice_sessions WHERE user_id = :user_id AND started_at < :at",
+    """
+DELETE FROM opt_in_users
+ WHERE user_id = :user_id
+   AND NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'in' AND interaction_id > :interaction_id)
+""",
+)
+
+
+def decide(decision: ConsentDecision) -> list[Statement]:
+    """The statements that log the decision, store or remove the profile, cut the sessions, and say what then stands."""
+    who: Parameters = {"user_id": decision.user_id}
+    when = {**who, "interaction_id": decision.interaction_id}
+    at = {**who, "at": decision.at}
+    logged = Statement(LOG_DECISION, {**when, "decision": decision.decision, "at": decision.at})
+    state = Statement(STATE_FROM_LOG, who)
+    if decision.decision == "in":
+        profile = Statement(
+            STORE_PROFILE,
+            {
+                **when,
+                "at": decision.at,
+                "username": decision.username,
+                "display_name": decision.display_name,
+                "avatar_url": decision.avatar_url,
+                "visibility": decision.visibility,
+            },
+        )
+        return [logged, profile, state]
+    cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, at)]
+    if decision.decision == "out":
+        return [logged, state, *cut]
+    log, sessions, profile_row = ERASE
+    return [
+        logged,
+        *cut,
+        Statement(log, when),
+        Statement(sessions, at),
+        Statement(DROP_UNCONSENTED, at),
+        Statement(profile_row, when),
+        state,
+    ]

@@ -1,0 +1,77 @@
+"""What the programs ask the service about consent, sessions and settings (pure; reports have `report_statements`)."""
+
+from __future__ import annotations
+
+from db_client.statements import Statement
+
+
+def consent_after(seq: int, limit: int = 1000) -> Statement:
+    """Decisions that arrived after `seq`, oldest arrival first: seq, interaction_id, user_id, decision, at."""
+    return Statement(
+        "SELECT seq, interaction_id, user_id, decision, at FROM consent_log WHERE seq > :seq ORDER BY seq LIMIT :limit",
+        {"seq": seq, "limit": limit},
+    )
+
+
+def newest_seq() -> Statement:
+    """How far the consent log goes: seq, 0 if it is empty. Less than before means that the service was restored."""
+    return Statement("SELECT coalesce(max(seq), 0) AS seq FROM consent_log", {})
+
+
+def standing(user_id: int) -> Statement:
+    """What stands about one person: opted_in, since, version, visibility; no row if nothing does."""
+    return Statement(
+        "SELECT opted_in, since, version, visibility FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id}
+    )
+
+
+def newest_decision(user_id: int) -> Statement:
+    """The person's newest decision: interaction_id, decision, at; no row if there is none."""
+    return Statement(
+        "SELECT interaction_id, decision, at FROM consent_log WHERE user_id = :user_id"
+        " ORDER BY interaction_id DESC LIMIT 1",
+        {"user_id": user_id},
+    )
+
+
+def open_sessions(shard_id: int, shard_count: int) -> Statement:
+    """The open sessions of one shard's guilds, all columns, by session_id.
+
+    https://discord.com/developers/docs/events/gateway#sharding
+    """
+    return Statement(
+        "SELECT * FROM voice_sessions WHERE ended_at IS NULL AND (guild_id >> 22) % :shard_count = :shard_id"
+        " ORDER BY session_id",
+        {"shard_id": shard_id, "shard_count": shard_count},
+    )
+
+
+def watermark(shard_id: int) -> Statement:
+    """The shard's watermark as the service knows it: observed_at."""
+    return Statement("SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id", {"shard_id": shard_id})
+
+
+def guild_settings(guild_id: int) -> Statement:
+    """What the managers of a guild decided: setting, value (null: the default); no row for what nobody decided."""
+    return Statement("SELECT setting, value FROM guild_settings WHERE guild_id = :guild_id", {"guild_id": guild_id})
+
+
+def unrecorded_in_guild(guild_id: int) -> Statement:
+    """The channels of a guild that are not recorded now: channel_id, from_at, by channel_id."""
+    return Statement(
+        "SELECT channel_id, from_at FROM unrecorded_channels WHERE guild_id = :guild_id AND to_at IS NULL"
+        " ORDER BY channel_id",
+        {"guild_id": guild_id},
+    )
+
+
+def recording_after(version: int, shard_id: int, shard_count: int) -> Statement:
+    """What was decided about channels of one shard's guilds after `version`, oldest first.
+
+    guild_id, channel_id, from_at, to_at (null: not recorded since from_at; else recorded since to_at), version.
+    """
+    return Statement(
+        "SELECT guild_id, channel_id, from_at, to_at, version FROM unrecorded_channels"
+        " WHERE version > :version AND (guild_id >> 22) % :shard_count = :shard_id ORDER BY version",
+        {"version": version, "shard_id": shard_id, "shard_count": shard_count},
+    )

@@ -1,0 +1,136 @@
+"""What must go in time, who may remove it, and totals made anew (pure)."""
+
+from __future__ import annotations
+
+from db_client.records import Lease, Removal, TotalsRebuild
+from db_client.report_windows import LENGTH_CLASS, LENGTH_CLASSES
+from db_client.statements import Parameters, Statement
+
+STORE_LEASE = """
+INSERT INTO leases (name, holder, until_at) VALUES (:name, :holder, :until_at)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_at = excluded.until_at
+ WHERE leases.until_at <= :at OR (leases.holder = excluded.holder AND leases.until_at < excluded.until_at)
+"""
+
+
+def take_lease(lease: Lease) -> list[Statement]:
+    """The lease, if nobody else holds it at that moment."""
+    return [
+        Statement(STORE_LEASE, {"name": lease.name, "holder": lease.holder, "at": lease.at, "until_at": lease.until_at})
+    ]
+
+
+LEFT_GUILD_DAYS = 30
+"""After so many days without the bot a guild's data goes."""
+
+_LEASED = "EXISTS (SELECT 1 FROM leases WHERE name = 'removal' AND holder = :holder AND until_at > :at)"
+_LEFT = """EXISTS (SELECT 1 FROM guilds AS g
+             WHERE g.guild_id = :guild_id AND g.left_at + :left_days * 86400000 <= :at)"""
+_EMPTY = """NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NULL)"""
+
+# What is due is decided here, by what stands when the batch arrives: a batch that waited follows a newer setting.
+REMOVE_SESSIONS = f"""
+DELETE FROM voice_sessions
+ WHERE rowid IN (WITH {LENGTH_CLASSES},
+                      kept (from_at) AS (SELECT :at - 86400000 * CAST(value AS INTEGER) FROM guild_settings
+                                          WHERE guild_id = :guild_id AND setting = 'retention_days')
+                 SELECT s.rowid FROM kept CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s
+                  WHERE s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class
+                    AND s.started_at < kept.from_at AND s.ended_at <= kept.from_at AND s.ended_at IS NOT NULL
+                  LIMIT :most)
+   AND {_LEASED}
+"""  # noqa: S608
+REMOVE_LEFT_SESSIONS = f"""
+DELETE FROM voice_sessions
+ WHERE rowid IN (SELECT rowid FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NOT NULL
+                  UNION ALL
+                 SELECT rowid FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NULL
+                  LIMIT :most) AND {_LEFT} AND {_LEASED}
+"""  # noqa: S608
+REMOVE_LEFT_GUILD = tuple(
+    f"DELETE FROM {table} WHERE guild_id = :guild_id AND {_LEFT} AND {_EMPTY} AND {_LEASED}"  # noqa: S608
+    for table in ("channels", "guild_settings", "unrecorded_channels", "guilds")
+)
+
+
+def remove(removal: Removal) -> list[Statement]:
+    """One batch of what is due, if its holder has the lease."""
+    guild: Parameters = {
+        "guild_id": removal.guild_id,
+        "at": removal.at,
+        "holder": removal.holder,
+    }
+    left = {**guild, "left_days": LEFT_GUILD_DAYS}
+    return [
+        Statement(REMOVE_SESSIONS, {**guild, "most": removal.most}),
+        Statement(REMOVE_LEFT_SESSIONS, {**left, "most": removal.most}),
+        *(Statement(sql, left) for sql in REMOVE_LEFT_GUILD),
+    ]
+
+
+MAKE_TOTALS = (
+    "DELETE FROM voice_totals WHERE guild_id = :guild_id",
+    """
+INSERT INTO voice_totals (guild_id, block, channel_id, user_id, sessions, counted_ms, afk_ms)
+SELECT guild_id, block, channel_id, user_id, sum(sessions), sum(counted_ms), sum(afk_ms)
+  FROM session_shares
+ WHERE guild_id = :guild_id
+ GROUP BY guild_id, block, channel_id, user_id
+""",
+)
+
+
+def rebuild_totals(rebuild: TotalsRebuild) -> list[Statement]:
+    """The guild's totals, made anew from its sessions."""
+    return [Statement(sql, {"guild_id": rebuild.guild_id}) for sql in MAKE_TOTALS]
+
+
+def lease(name: str) -> Statement:
+    """Who holds the lease: holder, until_at; no row if nobody ever did."""
+    return Statement("SELECT holder, until_at FROM leases WHERE name = :name", {"name": name})
+
+
+_DUE = f"""
+WITH {LENGTH_CLASSES},
+kept (guild_id, from_at) AS (
+  SELECT guild_id, :at - 86400000 * CAST(value AS INTEGER) FROM guild_settings
+   WHERE setting = 'retention_days' AND value IS NOT NULL
+)
+SELECT guild_id FROM kept
+ WHERE EXISTS (SELECT 1 FROM length_classes AS k CROSS JOIN voice_sessions AS s
+                WHERE s.guild_id = kept.guild_id AND {LENGTH_CLASS} = k.class
+                  AND s.started_at < kept.from_at AND s.ended_at <= kept.from_at AND s.ended_at IS NOT NULL)
+ UNION
+SELECT guild_id FROM guilds WHERE left_at + :left_days * 86400000 <= :at
+ ORDER BY guild_id
+"""  # noqa: S608
+
+
+def removal_due(at: int) -> Statement:
+    """The guilds that have something to lose at that moment (ms since 1970 UTC): guild_id."""
+    return Statement(_DUE, {"at": at, "left_days": LEFT_GUILD_DAYS})
+
+
+def guilds_with_totals() -> Statement:
+    """Every guild that has ended sessions or totals: guild_id."""
+    return Statement(
+        """
+WITH RECURSIVE
+stored (guild_id) AS (
+  SELECT min(guild_id) FROM voice_sessions WHERE ended_at IS NOT NULL
+   UNION ALL
+  SELECT (SELECT min(s.guild_id) FROM voice_sessions AS s WHERE s.ended_at IS NOT NULL AND s.guild_id > stored.guild_id)
+    FROM stored WHERE stored.guild_id IS NOT NULL
+),
+summed (guild_id) AS (
+  SELECT min(guild_id) FROM voice_totals
+   UNION ALL
+  SELECT (SELECT min(t.guild_id) FROM voice_totals AS t WHERE t.guild_id > summed.guild_id)
+    FROM summed WHERE summed.guild_id IS NOT NULL
+)
+SELECT guild_id FROM stored WHERE guild_id IS NOT NULL UNION SELECT guild_id FROM summed WHERE guild_id IS NOT NULL
+ ORDER BY guild_id
+""",
+        {},
+    )
