@@ -6,7 +6,6 @@ It understands just enough HTTP to see where requests and answers end, so a faul
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 import threading
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
 from urllib.parse import urlsplit
+
+from tests.accepting import Acceptor
 
 LEADERSHIP_LOST = b'{"results":[],"error":"leadership lost while committing log"}'
 
@@ -74,8 +75,7 @@ class FaultProxy:
         self.connections = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy", daemon=True)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._acceptor: Acceptor | None = None
         self.port = 0
 
     @property
@@ -90,8 +90,7 @@ class FaultProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.refuse()
-        self._run(self._drop_all())
+        self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -108,34 +107,32 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)  # type: ignore[arg-type]
 
     async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=2**26)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._acceptor is None:
+            self._acceptor = Acceptor("127.0.0.1", 0, self._serve)
+            self.port = self._acceptor.number
+        self._acceptor.accept()
 
     async def _refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        await self._drop_all()
+        assert self._acceptor is not None
+        self._acceptor.refuse()
+        await self._acceptor.drop()
 
-    async def _drop_all(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _close(self) -> None:
+        assert self._acceptor is not None
+        await self._acceptor.close()
 
     def _next(self) -> tuple[str, int]:
         """Where the next connection goes."""
         return self._upstream
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _serve(self, connection: socket.socket) -> None:
         self.connections += 1
-        upstream: asyncio.StreamWriter | None = None
+        writers: list[asyncio.StreamWriter] = []
         try:
+            reader, writer = await asyncio.open_connection(sock=connection, limit=2**26)
+            writers.append(writer)
             answers, upstream = await asyncio.open_connection(*self._next(), limit=2**26)
+            writers.append(upstream)
             while (request := await _message(reader)) is not None:
                 fault = self.plan(request.start.split(b" ")[1].decode())
                 if self.poison and self.poison in request.body:
@@ -146,12 +143,14 @@ class FaultProxy:
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            self._tasks.discard(task)
-            for one in (writer, upstream):
-                if one is not None:
-                    one.close()
-                    with contextlib.suppress(OSError, asyncio.CancelledError):
-                        await one.wait_closed()
+            for one in writers:
+                one.close()
+                try:
+                    await one.wait_closed()
+                except (OSError, asyncio.CancelledError):
+                    one.transport.abort()
+            if not writers:
+                connection.close()
 
 
 async def _carry_out(
