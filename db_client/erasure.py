@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from db_client.records import ConsentDecision, Record, Undecodable, VoiceSession, from_json
@@ -19,9 +20,12 @@ ERASURES_OF = (
     " AND user_id IN (SELECT value FROM json_each(:persons)) GROUP BY user_id"
 )
 
+LAST_DECISION = 2**63 - 1
+"""No snowflake is greater: everything is from before it."""
+
 
 class Erasure(NamedTuple):
-    """A person's decision to be erased, by the interaction's snowflake."""
+    """What there is about a person from before a decision goes; the decision by its interaction's snowflake."""
 
     person: int
     interaction_id: int
@@ -41,20 +45,26 @@ def erasures_of(persons: Sequence[int]) -> Statement:
     return Statement(ERASURES_OF, {"persons": json.dumps(list(persons))})
 
 
-def is_erased_by(erasure: Erasure, body: bytes, created: int) -> bool:
-    """True if an entry about that person goes; what was decided, or began, after the erasure stays.
+def left_of(erasure: Erasure, body: bytes, created: int) -> bytes | None:
+    """What stays of an entry about that person; None if all of it goes.
 
-    `created` is when the entry was kept, ms since 1970 UTC; it decides where the entry itself does not tell.
+    What was decided or began after the erasure stays as it is; a session that ended after it loses its beginning, and
+    the writer decides whether a consent covers the rest. `created` is when the entry was kept, ms since 1970 UTC; it
+    decides where the entry itself does not tell.
     """
     erased_at = created_at(erasure.interaction_id)
     try:
         record = from_json(body.decode("utf-8", "replace"))
     except Undecodable:
-        return created < erased_at
+        return None if created < erased_at else body
     match record:
         case ConsentDecision():
-            return record.interaction_id < erasure.interaction_id
+            gone = record.interaction_id < erasure.interaction_id
         case VoiceSession():
-            return record.started_at < erased_at
+            gone = record.started_at < erased_at
+            if gone and record.ended_at is not None and record.ended_at >= erased_at:
+                rest = replace(record, started_at=erased_at, started_by="opted_in", started_within_ms=0)
+                return rest.to_json().encode()
         case _:
-            return created < erased_at
+            gone = created < erased_at
+    return None if gone else body

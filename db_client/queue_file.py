@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -250,37 +250,21 @@ class QueueFile:
             rows = connection.execute("SELECT body FROM decisions ORDER BY interaction_id").fetchall()
         return [str(body) for (body,) in rows]
 
-    def forget(self, person: int) -> int:
-        """Removes all of the person's entries and dead letters, from the write-ahead log too; how many there were."""
-
-        def remove(connection: apsw.Connection) -> int:
-            removed = 0
-            for table in ("entries", "dead"):
-                connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))  # noqa: S608 (constants)
-                removed += connection.changes()
-            connection.execute("DELETE FROM decisions WHERE person = ? AND decision <> 'erase'", (person,))
-            return removed
-
-        return self._removed(remove)
-
     def erase(self, erasures: Sequence[Erasure]) -> int:
-        """Removes what the erasures reach, from the write-ahead log too; how many entries there were."""
-        return self._removed(lambda connection: sum(erase(connection, erasure) for erasure in erasures))
-
-    def remove_damaged(self, now: int) -> None:
-        """Deletes files that were set aside long ago (`now`: ms since 1970 UTC): no erasure can reach into them."""
-        with told_apart():
-            salvage.remove_old(self.path, now)
-
-    def _removed(self, remove: Callable[[apsw.Connection], int]) -> int:
+        """Removes what the erasures reach, from the write-ahead log too; how many entries and dead letters that was."""
         with self._file.transaction() as connection:
             before = connection.total_changes()
-            removed = remove(connection)
+            removed = sum(erase(connection, erasure) for erasure in erasures)
             changed = connection.total_changes() > before
         if changed:
             with self._file.locked() as connection:
                 empty_log(connection)
         return removed
+
+    def remove_damaged(self, now: int) -> None:
+        """Deletes files that were set aside long ago (`now`: ms since 1970 UTC): no erasure can reach into them."""
+        with told_apart():
+            salvage.remove_old(self.path, now)
 
 
 def _forget_in_children(*locks: FileLock) -> None:

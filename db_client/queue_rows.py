@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from db_client.erasure import Erasure, is_erased_by
+from db_client.erasure import Erasure, left_of
 from db_client.queue_schema import PUT, REMEMBER
 from db_client.records import DECISIONS, ConsentDecision, from_json
 
@@ -80,8 +80,11 @@ def remember(connection: apsw.Connection, entries: Sequence[NewEntry]) -> None:
 
 
 def erase(connection: apsw.Connection, erasure: Erasure) -> int:
-    """Removes what the erasure reaches of entries and dead letters; how many."""
-    connection.execute("DELETE FROM decisions WHERE person = ? AND interaction_id < ?", erasure)
+    """Removes what the erasure reaches of entries, dead letters and remembered decisions; how many of the former.
+
+    The erasures themselves stay remembered.
+    """
+    connection.execute("DELETE FROM decisions WHERE person = ? AND interaction_id < ? AND decision <> 'erase'", erasure)
     removed = 0
     for table in ("entries", "dead"):
         rows = connection.execute(
@@ -89,9 +92,12 @@ def erase(connection: apsw.Connection, erasure: Erasure) -> int:
             (erasure.person,),
         ).fetchall()
         for number, body, created in rows:
-            if is_erased_by(erasure, body, created):  # type: ignore[arg-type]
+            left = left_of(erasure, body, created)  # type: ignore[arg-type]
+            if left is None:
                 connection.execute(f"DELETE FROM {table} WHERE id = ?", (number,))  # noqa: S608 (constants)
                 removed += 1
+            elif left != body:
+                connection.execute(f"UPDATE {table} SET body = ? WHERE id = ?", (left.decode(), number))  # noqa: S608
     return removed
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from db_client import rqlite
 from db_client.delivery import NOTHING, Delivered, Delivery, Fate, Receipt, Waiter
-from db_client.erasure import Erasure, erasures_in
+from db_client.erasure import LAST_DECISION, Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile
 from db_client.records import Record, from_json
@@ -148,10 +148,13 @@ class Store:
         self._own_delivery()
         return self._queue.notes(prefix)
 
-    def forget(self, user_id: int) -> int:
-        """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays."""
+    def forget(self, user_id: int, *, before: int = LAST_DECISION) -> int:
+        """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays.
+
+        With `before`, a decision's snowflake, what was decided and what happened since then stays too.
+        """
         self._own_delivery()
-        return self._queue.forget(user_id)
+        return self._queue.erase([Erasure(user_id, before)])
 
     def remembered_decisions(self) -> list[Record]:
         """The newest decision of each kind of each person, as kept on this queue file; oldest first."""

@@ -135,11 +135,12 @@ class Ledger:
 
         If the person is in again, what was on its way may have come after the erasure, cut to the new consent.
         """
-        self.items.append(Forget(user_id))
+        since = self.consents.of(user_id)
+        self.items.append(Forget(user_id, since[0].version) if since else Forget(user_id))
         for stay in self._stays.get(user_id, ()):
             for session_id in stay.recorded:
                 self.items.append(Note(open_key(session_id), None))
-                if self.consents.of(user_id):
+                if since:
                     self.items.append(Retraction(session_id, user_id, self.next_revision(now)))
             stay.recorded = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
+from db_client.erasure import LAST_DECISION
 from db_client.records import Record
 
 
@@ -15,9 +16,10 @@ class Note(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """Whatever waits about this person is removed from the queue file."""
+    """What waits about this person from before that decision (a snowflake) is removed from the queue file."""
 
     user_id: int
+    before: int = LAST_DECISION
 
 
 Item: TypeAlias = Record | Note | Forget

@@ -29,8 +29,8 @@ class Keeper(Protocol):
     def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> object:
         """Commits records and notes together; raises NotKept."""
 
-    def forget(self, user_id: int) -> int:
-        """Removes a person's waiting entries; raises NotKept."""
+    def forget(self, user_id: int, *, before: int) -> int:
+        """Removes a person's waiting entries from before that decision (a snowflake); raises NotKept."""
 
 
 class Recorder:
@@ -134,7 +134,7 @@ class Recorder:
         """One commit, or one person forgotten; how many items that was."""
         first = items[0]
         if isinstance(first, Forget):
-            self._store.forget(first.user_id)
+            self._store.forget(first.user_id, before=first.before)
             self.counts["forgotten"] += 1
             return 1
         batch = items[:MOST_AT_ONCE]

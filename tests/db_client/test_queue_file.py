@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import threading
+from dataclasses import replace
 
 import pytest
 
 from db_client.erasure import Erasure
 from db_client.errors import NotKept, QueueFull
 from db_client.queue_file import NewEntry, QueueFile
-from db_client.records import Retraction, VoiceSession
+from db_client.records import Retraction, VoiceSession, from_json
 from db_client.room import Ballast
 from tests.db_client.made import NOON, decision, store
 from tests.waiting import eventually
@@ -321,6 +322,28 @@ def test_keeping_an_erasure_removes_what_was_decided_before_it_and_nothing_later
     assert len(left) == 4
     assert ["s2" in body for body in left] == [False, False, True, False]
     assert '"erase"' in left[3]
+
+
+def test_forgetting_what_was_before_a_decision_keeps_what_came_with_it(tmp_path):
+    """Sessions that ended before it go from every byte of the file, one that it falls into loses its beginning."""
+    ends = {"gone": (0, 4000), "cut": (3111, 7000), "stays": (6000, 7000), "open": (2222, None)}
+    waits = [
+        VoiceSession(name, 1, 2, 42, NOON + begins, "joined", 9, 1, None if end is None else NOON + end)
+        for name, (begins, end) in ends.items()
+    ]
+    with store(tmp_path) as made:
+        made.keep([decision(5, user=42), *waits])
+        assert made.forget(42, before=decision(5).interaction_id) == 2
+        left = [from_json(entry.body.decode()) for entry in made._queue.waiting(9)]
+        everything = b"".join(path.read_bytes() for path in tmp_path.glob("queue.db*"))
+    began = decision(5).at
+    assert left == [
+        decision(5, user=42),
+        replace(waits[1], started_at=began, started_by="opted_in", started_within_ms=0),
+        waits[2],
+    ]
+    assert str(waits[1].started_at).encode() not in everything
+    assert str(waits[3].started_at).encode() not in everything
 
 
 def test_erase_reaches_unreadable_dead_letters_by_their_time(queue):

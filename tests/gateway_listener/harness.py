@@ -21,8 +21,9 @@ from typing import Any
 
 import db_client
 from db_client import reading_statements
+from db_client.erasure import Erasure, left_of
 from db_client.record_statements import statements_for
-from db_client.records import ChannelRecording, ConsentDecision, Record, Watermark
+from db_client.records import ChannelRecording, ConsentDecision, Record, Watermark, from_json
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from gateway_listener import frames
@@ -67,6 +68,14 @@ class Service:
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         return [dict(row) for row in self.connection.execute(sql, parameters)]
+
+
+def _left_of(record: Record, forget: Forget) -> Record | None:
+    """What `Store.forget` leaves of what waits; entries that have no moment of their own go."""
+    if record.person != forget.user_id:
+        return record
+    left = left_of(Erasure(*forget), record.to_json().encode(), 0)
+    return None if left is None else from_json(left.decode())
 
 
 class Harness:
@@ -222,7 +231,7 @@ class Harness:
             self._keep(items[:length])
             for item in items[length : length + 1]:
                 self.forgotten.append(item.user_id)
-                self.queue = [record for record in self.queue if record.person != item.user_id]
+                self.queue = [left for record in self.queue if (left := _left_of(record, item)) is not None]
             items = items[length + 1 :]
         if self.tracker.watermark_to_keep is not None:
             self.notes[WATERMARK] = str(self.tracker.watermark_to_keep)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db_client.records import VoiceSession
 from gateway_listener.sessions import sessions_of
 from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, SOFA, Harness
 
@@ -76,3 +78,26 @@ def test_what_the_service_refused_while_it_knew_more_than_we_did_is_written_agai
     assert [(row["channel_id"], row["started_at"] - NOON, row["ended_at"]) for row in world.rows(ADA)[-1:]] == [
         (SOFA, 115, None)
     ]
+
+
+@pytest.mark.parametrize(("begins", "ends"), [(350, 400), (100, 400), (210, 290)])
+def test_a_late_erasure_leaves_what_an_earlier_run_kept_under_the_newer_consent(begins: int, ends: int) -> None:
+    """Ended sessions that still wait keep what lies behind the consent that followed the erasure, and nothing else."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.delivering = False
+    for moment, channel in ((begins, DESK), (ends, None)):
+        world.now = NOON + moment
+        world.state(ADA, channel)
+    world.restart(service_up=False)
+    world.service.write(world.decision(ADA, "in", NOON + 300))
+    world.service.write(world.decision(ADA, "erase", NOON + 200))
+    world.now = NOON + 500
+    world.follow(complete=True)
+    waits = [(r.started_at - NOON, r.ended_at) for r in world.queue if isinstance(r, VoiceSession) and r.ended_at]
+    world.delivering = True
+    world.deliver()
+    kept = [(max(begins, 300), NOON + ends)] if ends > 300 else []
+    assert waits == kept
+    assert [(row["started_at"] - NOON, row["ended_at"]) for row in world.rows(ADA)] == kept

@@ -29,6 +29,7 @@ class Disk:
         self.records: list[Record] = []
         self.notes: dict[str, str] = {}
         self.asked = 0
+        self.forgotten: list[tuple[int, int]] = []
 
     def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> None:
         self.asked += 1
@@ -41,10 +42,10 @@ class Disk:
             else:
                 self.notes[key] = value
 
-    def forget(self, user_id: int) -> int:
-        before = len(self.records)
+    def forget(self, user_id: int, *, before: int) -> int:
+        self.forgotten.append((user_id, before))
         self.records = [record for record in self.records if record.person != user_id]
-        return before - len(self.records)
+        return 0
 
 
 @pytest.fixture
@@ -91,9 +92,10 @@ def test_forgetting_keeps_its_place(recorder: Recorder, disk: Disk) -> None:
     """What came before is removed, what comes after stays."""
     after = replace(SESSION, session_id="s2")
     other = replace(SESSION, session_id="s3", user_id=4)
-    recorder.hand_over([SESSION, other, Forget(3), after], 1)
+    recorder.hand_over([SESSION, other, Forget(3, 77), after], 1)
     eventually(lambda: recorder.idle)
     assert disk.records == [other, after]
+    assert disk.forgotten == [(3, 77)]
 
 
 def test_a_watermark_alone_is_saved_now_and_then(recorder: Recorder, disk: Disk) -> None:
