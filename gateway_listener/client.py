@@ -12,6 +12,7 @@ notices neither missing ACKs nor a RESUME that is never answered.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -31,7 +32,7 @@ from gateway_listener.settings import WHERE_IT_IS, Settings
 
 log = logging.getLogger(__name__)
 
-FRAME = "frame"
+FRAME, BEAT = "frame", "beat"
 NEEDED_PARSERS = frozenset({"READY", "RESUMED"})
 
 CONNECT_WITHIN = 60.0
@@ -86,6 +87,20 @@ class _WebSocket(discord.gateway.DiscordWebSocket):
         else:
             await super().received_message(text)
 
+    async def send_as_json(self, data: Any) -> None:
+        if data.get("op") == self.HEARTBEAT:
+            self._dispatch(BEAT)
+        await super().send_as_json(data)
+
+    async def send_heartbeat(self, data: Any) -> None:
+        self._dispatch(BEAT)
+        await super().send_heartbeat(data)
+
+    async def beat(self) -> None:
+        """Sends a heartbeat now, whenever the next one is due; nothing if the connection has not come so far."""
+        if self._keep_alive is not None and self.open:
+            await self.send_heartbeat(self._keep_alive.get_payload())
+
     def go_on_without_timers(self) -> None:
         """A timer for each message costs more than the message; silence is noticed by the heartbeats anyway."""
         self._max_heartbeat_timeout = None  # type: ignore[assignment]
@@ -94,9 +109,9 @@ class _WebSocket(discord.gateway.DiscordWebSocket):
 class Client(discord.Client):
     """A client of one shard: `start(token)` runs until it is closed or a person must act.
 
-    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it, `on_hang_up`
-    at the end of each connection. `may_identify` is awaited before each IDENTIFY. `pulse` is told about the frames by
-    whoever reads them.
+    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it, `on_beat`
+    before each heartbeat is sent, `on_hang_up` at the end of each connection. `may_identify` is awaited before each
+    IDENTIFY. `pulse` is told about the frames by whoever reads them.
     """
 
     def __init__(
@@ -104,6 +119,7 @@ class Client(discord.Client):
         settings: Settings,
         *,
         on_frame: Callable[[object], None],
+        on_beat: Callable[[], None],
         on_hang_up: Callable[[], None],
         may_identify: Callable[[], Awaitable[None]],
         pulse: Pulse,
@@ -118,6 +134,7 @@ class Client(discord.Client):
             shard_count=settings.shard_count,
         )
         self._on_frame = on_frame
+        self._on_beat = on_beat
         self._on_hang_up = on_hang_up
         self._may_identify = may_identify
         self._pulse = pulse
@@ -129,9 +146,18 @@ class Client(discord.Client):
             del parsers[name]
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        """Hands a frame on, synchronously; no other event has a listener here."""
+        """Hands a frame on, synchronously, or the news of a heartbeat; no other event has a listener here."""
         if event == FRAME:
             self._on_frame(args[0])
+        elif event == BEAT:
+            self._on_beat()
+
+    async def beat(self) -> None:
+        """Sends a heartbeat now, besides the regular ones."""
+        ws = self.ws
+        if isinstance(ws, _WebSocket):
+            with contextlib.suppress(discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError):
+                await ws.beat()
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Waits until the budget allows an IDENTIFY, instead of the five seconds of discord.py."""

@@ -14,7 +14,8 @@ from gateway_listener import health, reading
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
 from gateway_listener.clock import Clock
-from gateway_listener.frames import Malformed, read
+from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, read
+from gateway_listener.lateness import TURN_EVERY, Lateness
 from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Note
 from gateway_listener.recorder import Recorder
@@ -40,6 +41,7 @@ class Listener:
         self._settings = settings
         self._clock = clock or Clock()
         self._store = store or Store(settings.store)
+        self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
         self._tracker = Tracker(new_id=stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
@@ -73,12 +75,16 @@ class Listener:
         self._supervisor = Supervisor(
             self._settings,
             on_frame=self._on_frame,
+            on_beat=lambda: self._lateness.beat(self._clock.now()),
             on_hang_up=self._tracker.hang_up,
             budget=self._budget(notes.get(IDENTIFIES, "")),
             note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             now=self._clock.now,
         )
-        helpers = [asyncio.create_task(self._follow_consent())]
+        helpers = [
+            asyncio.create_task(self._follow_consent()),
+            asyncio.create_task(self._every(TURN_EVERY, self._come_round)),
+        ]
         try:
             await self._first_read()
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
@@ -113,8 +119,10 @@ class Listener:
             return
         if self._supervisor is not None:
             self._supervisor.felt(frame.content)
+        now = self._clock.now()
+        self._notice_lateness(frame.content, now)
         try:
-            self._tracker.see(frame, self._clock.now())
+            self._tracker.see(frame, now, late_since=self._lateness.since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
             self._counts["failed"] += 1
             place = traceback.extract_tb(problem.__traceback__)[-1]
@@ -125,6 +133,27 @@ class Listener:
         if self._handing_over is None:
             self._hand_over()
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
+
+    def _notice_lateness(self, content: Content, now: int) -> None:
+        late, before = self._lateness, self._lateness.since
+        late.look(now)
+        if isinstance(content, Ack):
+            late.acknowledged()
+        elif isinstance(content, Hello):
+            late.connected(now)
+        elif isinstance(content, (Ready, Resumed)):
+            late.opened()
+        late.heard(now)
+        if late.since is not None:
+            self._counts["late"] += 1
+            if before is None:
+                by = f"{now - late.since} ms"
+                log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
+
+    async def _come_round(self) -> None:
+        if self._lateness.turned(self._clock.now()) and self._supervisor is not None:
+            self._counts["heartbeats_to_know"] += 1
+            await self._supervisor.beat()
 
     def _hand_over_rest(self) -> None:
         """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""

@@ -26,6 +26,8 @@ class Timing:
     first_read_within: float = 3.0
     share_every: float = 30.0
     last_delivery_within: float = 5.0
+    late: float = 0.5
+    """What is stored as certain can be late by about so much."""
     unseen_too_long: float = 600.0
     """A watermark older than this, with nothing to wait for, means that this process cannot help itself."""
 

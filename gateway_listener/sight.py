@@ -19,6 +19,8 @@ class Sight:
 
     def __init__(self) -> None:
         self.watermark: int | None = None
+        self.late_since: int | None = None
+        """Frames are being read late: they may be as old as this."""
         self.ready = False
         self.replaying = True
         self._session_id: str | None = None
@@ -64,8 +66,14 @@ class Sight:
 
     def saw(self, now: int) -> None:
         """A dispatch or an ACK came."""
-        if not self.replaying:
+        if not self.replaying and self.late_since is None:
             self.watermark = now
+
+    def seen_until(self, now: int) -> int | None:
+        """The last moment before which nothing that is read at `now` can have happened; None: nobody knows one."""
+        if self.replaying:
+            return self.watermark
+        return now if self.late_since is None else self.late_since
 
     def overdue(self, now: int) -> set[int]:
         """The guilds whose roll call does not come; they are not waited for any longer."""

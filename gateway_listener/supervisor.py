@@ -31,6 +31,7 @@ class Supervisor:
         settings: Settings,
         *,
         on_frame: Callable[[object], None],
+        on_beat: Callable[[], None],
         on_hang_up: Callable[[], None],
         budget: IdentifyBudget,
         note_budget: Callable[[str], None],
@@ -41,6 +42,7 @@ class Supervisor:
         self._pulse = Pulse(answer_within=settings.timing.answer_within)
         self._settings = settings
         self._on_frame = on_frame
+        self._on_beat = on_beat
         self._on_hang_up = on_hang_up
         self._budget = budget
         self._note_budget = note_budget
@@ -58,6 +60,7 @@ class Supervisor:
             self._client = Client(
                 self._settings,
                 on_frame=self._on_frame,
+                on_beat=self._on_beat,
                 on_hang_up=self._on_hang_up,
                 may_identify=self._may_identify,
                 pulse=self._pulse,
@@ -80,6 +83,11 @@ class Supervisor:
         self._stopping.set()
         if self._client is not None:
             await self._client.close()
+
+    async def beat(self) -> None:
+        """Sends a heartbeat now, if there is a connection."""
+        if self._client is not None:
+            await self._client.beat()
 
     def felt(self, content: Content) -> None:
         """A frame came."""

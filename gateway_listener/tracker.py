@@ -66,9 +66,13 @@ class Tracker:
 
     # --- what goes in ---
 
-    def see(self, frame: frames.Frame, now: int) -> None:
-        """Takes in one frame, which arrived at `now`."""
+    def see(self, frame: frames.Frame, now: int, *, late_since: int | None = None) -> None:
+        """Takes in one frame, which was read at `now`; with `late_since` it may have come at any time since then."""
         now = self._moment(now)
+        on_time_again = late_since is None and self.sight.late_since is not None
+        self.sight.late_since = late_since
+        if on_time_again:
+            self._look_again()
         content = frame.content
         handle = self._handlers.get(type(content))
         if handle is not None:
@@ -255,7 +259,7 @@ class Tracker:
         """The last moment up to which nothing that happened in the guild can have been missed: now, if it is live."""
         if guild.seen_since is None:
             return guild.unseen_since
-        return self.sight.watermark if self.sight.replaying else now
+        return self.sight.seen_until(now)
 
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
         guild = self._guild(call.guild_id)

@@ -91,6 +91,8 @@ class Harness:
         self.disk_full = False
         self.batching = False
         """Frames are seen, and what follows from them is handed over later, in one batch."""
+        self.late_since: int | None = None
+        """What is read now may have come at any time since then."""
         self.unwritten: list[Any] = []
         self.forgotten: list[int] = []
         self._ids = (f"{prefix}{number}" for number in itertools.count(1))
@@ -111,7 +113,8 @@ class Harness:
     # --- the gateway ---
 
     def see(self, content: Content, sequence: int | None = None) -> None:
-        self.tracker.see(Frame(content, next(self._sequence) if sequence is None else sequence), self.now)
+        frame = Frame(content, next(self._sequence) if sequence is None else sequence)
+        self.tracker.see(frame, self.now, late_since=self.late_since)
         self._settle()
 
     def text(self, text: str) -> None:
@@ -121,7 +124,7 @@ class Harness:
         except ValueError:
             return
         if frame is not None:
-            self.tracker.see(frame, self.now)
+            self.tracker.see(frame, self.now, late_since=self.late_since)
             if not self.batching:
                 self._settle()
 
@@ -130,7 +133,7 @@ class Harness:
         self._settle()
 
     def ack(self) -> None:
-        self.tracker.see(Frame(frames.Ack()), self.now)
+        self.tracker.see(Frame(frames.Ack()), self.now, late_since=self.late_since)
         self._settle()
 
     def hello(self) -> None:

@@ -163,6 +163,21 @@ async def test_what_discord_py_does_not_notice(stage: Scene, switch: str) -> Non
         stage.check(await stage.settled(listener, stays=1), stage.ada)
 
 
+async def test_a_connection_that_stood_still(stage: Scene) -> None:
+    """Nothing comes, not even an ACK, and then all at once: the end says since when it may have been."""
+    async with stage.listening() as listener:
+        stage.discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        stage.discord.faults.silent = True
+        stage.discord.leave(stage.ada)
+        await soon(lambda: listener._lateness.since is not None or not listener._tracker.sight.ready)
+        stage.discord.faults.silent = False
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        (row,) = await stage.settled(listener, stays=1)
+        assert row["ended_within_ms"] > 0
+        stage.check([row], stage.ada)
+
+
 async def test_identify_never_answered(stage: Scene) -> None:
     """The next connection is made, as often as it takes."""
     stage.discord.set_faults(ignore_identify=True)

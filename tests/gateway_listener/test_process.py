@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -121,5 +122,48 @@ def test_ended_with_people_in_voice(
         assert str(user) not in logged(tmp_path)
     assert variables["DISCORD_BOT_TOKEN"] not in logged(tmp_path)
     discord.leave(never)
+    discord.remove_guild(guild)
+    store.stop(within=1)
+
+
+def test_a_process_that_stood_still_knows_that_it_is_late(
+    discord: Control, service: RunningService, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """SIGSTOP, as a machine that sleeps: who left meanwhile is stored with a doubt that holds the true moment, and
+    what happens when all has been read is sure again."""
+    store = Store(StoreSettings(service.url, tmp_path / "endpoint.db"))
+    store.start()
+    guild = discord.add_guild("Study room")
+    desk = discord.add_channel(guild, "Desk")
+    leaves, stays = people = [discord.add_user() for _ in range(2)]
+    now = earliest(wall_clock())
+    decisions = [ConsentDecision(now + place, user, "in", "u", "U") for place, user in enumerate(people)]
+    assert store.deliver(store.keep(decisions), within=10) is Fate.STORED
+
+    def rows(user: int) -> list[dict[str, int]]:
+        return store.query(Statement("SELECT * FROM voice_sessions WHERE user_id = :user", {"user": user}), within=5)[0]
+
+    rooms = itertools.cycle((discord.add_channel(guild, "Sofa"), desk))
+
+    def is_sure_again() -> bool:
+        discord.switch(stays, next(rooms))
+        return any(row["ended_within_ms"] == 0 for row in rows(stays))
+
+    with listener(tmp_path, variables) as process:
+        eventually(lambda: discord.state()["connected_shards"] == [0] and discord.state()["connections"] == 1)
+        for user in people:
+            discord.join(user, desk)
+        eventually(lambda: all(rows(user) for user in people), what="both sessions are open")
+        process.send_signal(signal.SIGSTOP)
+        discord.leave(leaves)
+        left_at = wall_clock()
+        eventually(lambda: wall_clock() - left_at > 2000, what="a sleep that is longer than a hiccup")
+        process.send_signal(signal.SIGCONT)
+        eventually(lambda: rows(leaves)[0]["ended_at"], what="the end was read")
+        (row,) = rows(leaves)
+        assert row["ended_at"] <= left_at <= row["ended_at"] + row["ended_within_ms"]
+        eventually(is_sure_again, what="what is read is sure again")
+        process.terminate()
+        assert process.wait(30) == 0
     discord.remove_guild(guild)
     store.stop(within=1)
