@@ -112,6 +112,27 @@ def removal_due(at: int) -> Statement:
     return Statement(_DUE, {"at": at, "left_days": LEFT_GUILD_DAYS})
 
 
+_PAST = f"""s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class
+     AND s.started_at < :before AND s.ended_at <= :before AND s.ended_at IS NOT NULL"""
+_PAST_SESSIONS = f"""
+WITH {LENGTH_CLASSES},
+past AS (SELECT 1 FROM length_classes AS k CROSS JOIN voice_sessions AS s WHERE {_PAST} LIMIT :most),
+oldest (started_at) AS (
+  SELECT (SELECT s.started_at FROM voice_sessions AS s WHERE {_PAST} ORDER BY s.started_at LIMIT 1)
+    FROM length_classes AS k
+)
+SELECT (SELECT count(*) FROM past) AS sessions, (SELECT min(started_at) FROM oldest) AS oldest_at
+"""  # noqa: S608
+
+
+def past_sessions(guild_id: int, before: int, *, most: int) -> Statement:
+    """One row: how many of a guild's sessions ended by `before` (`most` at most), and when the oldest of them began.
+
+    sessions, oldest_at (ms since 1970 UTC; null if there is none).
+    """
+    return Statement(_PAST_SESSIONS, {"guild_id": guild_id, "before": before, "most": most})
+
+
 def guilds_with_totals() -> Statement:
     """Every guild that has ended sessions or totals: guild_id."""
     return Statement(

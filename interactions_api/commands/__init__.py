@@ -52,6 +52,7 @@ PRESSES: dict[str, Callable[[Component, str, Words], Plan | Say]] = {
     erase_me.NAME: erase_me.press,
     leaderboard.NAME: leaderboard.press,
     sessions.NAME: sessions.press,
+    settings.NAME: settings.press,
 }
 """What a press of a button with that `action` leads to, given its argument; pure."""
 

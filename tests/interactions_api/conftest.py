@@ -16,7 +16,15 @@ from db_client.store import Store
 from interactions_api.app import create_app
 from interactions_api.settings import Settings
 from tests.interactions_api import discord
+from tests.interactions_api.study_room import StudyRoom, study_room
 from tests.services import RunningService, start_embedded
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyRoom]:
+    """All programs running, for the journeys of one module; each uses people or servers of its own."""
+    with study_room(tmp_path_factory.mktemp("room")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

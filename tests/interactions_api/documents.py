@@ -30,8 +30,8 @@ What members and managers of a server can ask of the bot, each with a real reply
 """
 BUTTONS = """## Buttons
 
-A button works for the person it was made for and nobody else. The button that erases works for five minutes, all others
-for a day. One that is too old, was pressed by somebody else, or was not made by this bot does nothing and says so.
+A button works for the person it was made for and nobody else. A button that removes data works for five minutes, all
+others for a day. One that is too old, was pressed by somebody else, or was not made by this bot does nothing and says so.
 """
 
 
@@ -87,6 +87,7 @@ def _examples(room: StudyRoom) -> dict[str, list[tuple[str, str]]]:
     asked = show(cleo, "erase_me")
     receipt = room.press(asked.custom_ids[0], cleo, message=asked)
     examples["erase_me"].append(("Erase everything", _shown(receipt, names)))
+    show(ada, "settings", _permissions=1 << 5, retention_days=7)
     return examples
 
 

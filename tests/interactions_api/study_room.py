@@ -25,6 +25,7 @@ from tests.interactions_api.running import running
 from tests.interactions_api.unreliable import Unreliable
 from tests.services import RunningService, start_embedded
 from tests.simulated_discord.control import Control, in_thread
+from tests.waiting import eventually
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 PATIENCE_S = 20.0
@@ -84,6 +85,22 @@ class StudyRoom:
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         return self.store.query(Statement(sql, parameters), within=PATIENCE_S)[0]
+
+    @contextmanager
+    def fault(self, fault: str) -> Iterator[None]:
+        """The service answers the endpoint with that fault; afterwards the endpoint has found it again."""
+        self.proxy.faults[""] = fault
+        try:
+            yield
+        finally:
+            self.proxy.faults.clear()
+            visitor = self.person("Visitor", None)
+            eventually(lambda: self._well(visitor), within=30, what="the endpoint finds the service again")
+
+    def _well(self, visitor: int) -> bool:
+        """Decisions are stored and reports are answered: neither delivery nor patience remembers the fault."""
+        stored = "You are opted in" in self.use("opt_in", visitor).content
+        return stored and "does not answer" not in self.use("voice_time", visitor).content
 
     def use(self, command: str, user: int, **arguments: Any) -> Any:
         """The outcome of a command; options are given by name, what Discord adds in `_...`."""

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from interactions_api.buttons import Buttons
 from interactions_api.reply import Button
-from tests.interactions_api.study_room import HOUR, StudyRoom, study_room
+from tests.interactions_api.study_room import HOUR, StudyRoom
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
 
 CONFIRM = Button("Erase everything", "erase_me", "confirm", valid_s=300)
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyRoom]:
-    with study_room(tmp_path_factory.mktemp("erasing")) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _well(room: StudyRoom) -> Iterator[None]:
-    yield
-    room.proxy.faults.clear()
 
 
 @pytest.fixture
@@ -148,13 +135,12 @@ def test_somebody_of_whom_nothing_is_stored_is_not_asked(room: StudyRoom):
 @pytest.mark.parametrize("fault", ["hang", "status_503"])
 def test_an_erasure_is_kept_while_the_service_is_away(room: StudyRoom, ada: int, fault: str):
     """Asked without numbers, kept on disk, and carried out when the service is back; late data does not return."""
-    room.proxy.faults[""] = fault
-    asked = room.use("erase_me", ada)
-    assert "Erase everything stored about you" in asked.content
-    kept = room.press(asked.custom_ids[0], ada, message=asked)
-    assert "Your erasure is kept" in kept.content
-    assert kept.took_ms < 2700
-    room.proxy.faults.clear()
+    with room.fault(fault):
+        asked = room.use("erase_me", ada)
+        assert "Erase everything stored about you" in asked.content
+        kept = room.press(asked.custom_ids[0], ada, message=asked)
+        assert "Your erasure is kept" in kept.content
+        assert kept.took_ms < 2700
     eventually(lambda: stored(room, ada) == ERASED, within=30, what="the erasure arrives")
     room.session(ada, room.channel("Late"), 2 * HOUR, HOUR + 1)
     assert stored(room, ada) == ERASED

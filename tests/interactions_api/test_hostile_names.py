@@ -84,3 +84,31 @@ def test_every_report_fits_and_nothing_in_it_acts(report: str, kind: str, langua
     unescaped = re.sub(r"\\.", "", content)
     assert not re.search(r"@|<&|\|\||://", unescaped)
     assert re.findall(r"<[^t#].", unescaped) == []
+
+
+@pytest.mark.parametrize("language", sorted(CATALOGUES.words))
+def test_settings_fit_below_a_question_however_many_channels_are_not_recorded(language: str):
+    """The question and its buttons are whole; of the channels as many as fit."""
+    used = command("settings", interaction_id=snowflake(1_900_000_000_000))
+    used["member"]["permissions"] = str(1 << 5)
+    used["data"]["options"] = [
+        {"name": "retention_days", "type": 4, "value": 3650},
+        {"name": "leaderboard", "type": 3, "value": "off"},
+    ]
+    parsed = parse(body(used))
+    assert isinstance(parsed, Command)
+    plan = BY_NAME["settings"].handle(parsed, CATALOGUES.words[language])
+    assert isinstance(plan, Plan)
+    changing = plan.stored([[], [{"sessions": 10**6, "oldest_at": 10**12}]])
+    assert isinstance(changing, Plan)
+    assert len(changing.records) == 1
+    zone = {"setting": "time_zone", "value": "America/Argentina/ComodRivadavia"}
+    said = changing.stored([[zone], [{"channel_id": 10**18 + n} for n in range(500)]])
+    assert isinstance(said, reply.Message)
+    assert reply.length(said.content) <= reply.CONTENT_LIMIT
+    assert not said.content.endswith("…")
+    assert len(said.buttons) == 2
+    for sentence in (changing.sentences.kept, changing.sentences.unread):
+        assert isinstance(sentence, reply.Message)
+        assert sentence.content.startswith(said.content.partition("\n")[0])
+        assert sentence.buttons == said.buttons

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.interactions_api.study_room import DAY, HOUR, MINUTE, StudyRoom, study_room
+from tests.interactions_api.study_room import DAY, HOUR, MINUTE, StudyRoom
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -38,18 +37,11 @@ class Story(StudyRoom):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with study_room(tmp_path_factory.mktemp("story")) as room:
-        room.__class__ = Story
-        assert isinstance(room, Story)
-        room.tell()
-        yield room
-
-
-@pytest.fixture(autouse=True)
-def _well(story: Story) -> Iterator[None]:
-    yield
-    story.proxy.faults.clear()
+def story(room: StudyRoom) -> Story:
+    room.__class__ = Story
+    assert isinstance(room, Story)
+    room.tell()
+    return room
 
 
 def minutes(text: str) -> int:
@@ -175,8 +167,8 @@ def test_somebody_of_whom_nothing_is_recorded_is_told_how_to_begin(story: Story)
 @pytest.mark.parametrize("command", [*REPORTS, "my_data"])
 def test_a_service_that_does_not_answer_gives_an_honest_sentence_in_time(story: Story, command, fault):
     """Within two seconds and a little, whatever the fault; nothing is promised that will not come."""
-    story.proxy.faults[""] = fault
-    said = story.use(command, story.ada)
+    with story.fault(fault):
+        said = story.use(command, story.ada)
     assert said.type == 4
     assert "The storage does not answer in time" in said.content
     assert said.took_ms < 2700

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.interactions_api.study_room import DAY, HOUR, StudyRoom, study_room
+from db_client.removal import remove_due
+from interactions_api.buttons import Buttons
+from interactions_api.reply import Button
+from tests.interactions_api.study_room import DAY, HOUR, StudyRoom
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
 
 MANAGER = {"_permissions": 1 << 5}
 SETTINGS: dict[str, object] = {"time_zone": "Europe/Berlin", "retention_days": 30, "leaderboard": "off"}
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyRoom]:
-    with study_room(tmp_path_factory.mktemp("settings")) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _well(room: StudyRoom) -> Iterator[None]:
-    yield
-    room.proxy.faults.clear()
 
 
 @pytest.fixture
@@ -128,7 +118,109 @@ def test_an_unrecorded_channel_keeps_what_was_before_and_takes_nothing_after(roo
 
 def test_settings_are_kept_while_the_service_is_away(room: StudyRoom, guild: int):
     """On disk, and said so in time."""
-    room.proxy.faults[""] = "hang"
-    said = room.use("settings", room.person("Mia", None), _guild=guild, **MANAGER, leaderboard="off")
+    with room.fault("hang"):
+        said = room.use("settings", room.person("Mia", None), _guild=guild, **MANAGER, leaderboard="off")
     assert "kept and will be stored shortly" in said.content
     assert said.took_ms < 2700
+
+
+# --- a shorter retention ---
+
+
+@pytest.fixture
+def mia(room: StudyRoom, guild: int) -> int:
+    """A manager of a server in which she was 40, 20 and 2 days ago, for an hour each time."""
+    user, desk = room.person("Mia"), room.channel("Desk", guild)
+    for days in (40, 20, 2):
+        room.session(user, desk, days * DAY, days * DAY - HOUR, guild_id=guild)
+    return user
+
+
+def sessions_left(room: StudyRoom, guild: int) -> list[int]:
+    """How many days ago the stored sessions began, after what is due was removed."""
+    remove_due(room.store, f"upkeep of {guild}", lambda: room.now)
+    rows = room.rows("SELECT started_at FROM voice_sessions WHERE guild_id = :g ORDER BY started_at", g=guild)
+    return [(room.now - row["started_at"]) // DAY for row in rows]
+
+
+def test_a_retention_that_would_remove_sessions_asks_first(room: StudyRoom, guild: int, mia: int):
+    """It says how many there are and since when; nothing is decided before the button, and it is decided by it."""
+    asked = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=10)
+    assert asked.ephemeral
+    assert "Remove old sessions for good?" in asked.content
+    assert f"would go now: 2, the oldest from <t:{(room.now - 40 * DAY) // 1000}:f>" in asked.content
+    assert stored(room, guild) == {}
+    assert sessions_left(room, guild) == [40, 20, 2]
+    done = room.press(asked.custom_ids[0], mia, message=asked, guild=guild, permissions=1 << 5)
+    assert done.type == 7
+    assert "removed **10** days after" in done.content
+    assert done.custom_ids == []
+    assert stored(room, guild) == {"retention_days": "10"}
+    assert sessions_left(room, guild) == [2]
+
+
+def test_whoever_does_not_confirm_keeps_every_session(room: StudyRoom, guild: int, mia: int):
+    """The other button, in the person's language."""
+    asked = room.use("settings", mia, _guild=guild, _locale="de", **MANAGER, retention_days=1)
+    assert "Sprachsitzungen, die jetzt entfernt würden: 3" in asked.content
+    kept = room.press(asked.custom_ids[1], mia, message=asked, guild=guild, permissions=1 << 5, locale="de")
+    assert (kept.type, kept.custom_ids) == (7, [])
+    assert "Nichts wird entfernt" in kept.content
+    assert stored(room, guild) == {}
+    assert sessions_left(room, guild) == [40, 20, 2]
+
+
+def test_a_longer_retention_and_one_that_removes_nothing_are_not_asked_about(room: StudyRoom, guild: int, mia: int):
+    """Nobody is held up for nothing."""
+    shown = {3650: "**3650**", 365: "**365**", 30: "Remove old", 2000: "**2000**", 0: "kept until"}
+    for days, part in shown.items():
+        said = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=days)
+        assert part in said.content
+        assert bool(said.custom_ids) == (days == 30)
+    assert sessions_left(room, guild) == [40, 20, 2]
+
+
+def test_what_else_is_decided_does_not_wait_for_the_answer(room: StudyRoom, guild: int, mia: int):
+    """The other settings are stored at once, and the reply says so below the question."""
+    asked = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=30, time_zone="Europe/Berlin")
+    assert "would go now: 1" in asked.content
+    assert "Stored. The settings of this server are now" in asked.content
+    assert "kept until their person erases them" in asked.content
+    assert stored(room, guild) == {"time_zone": "Europe/Berlin"}
+    room.press(asked.custom_ids[0], mia, message=asked, guild=guild, permissions=1 << 5)
+    assert stored(room, guild) == {"time_zone": "Europe/Berlin", "retention_days": "30"}
+
+
+def test_the_confirming_button_needs_the_right_the_person_and_the_time(room: StudyRoom, guild: int, mia: int):
+    """Who lost the right meanwhile, another manager, a forged button and one of six minutes ago change nothing."""
+    asked = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=10)
+    confirm = asked.custom_ids[0]
+    may = {"guild": guild, "permissions": 1 << 5}
+    ours = Buttons([room.discord.environment()["DISCORD_PUBLIC_KEY"]])
+    button = Button("Remove them", "settings", "10", valid_s=300)
+    refused = {
+        "may manage the server": room.press(confirm, mia, message=asked, guild=guild, permissions=0),
+        "for the person who used": room.press(confirm, room.person("Max"), **may),
+        "does nothing any more": room.press(confirm.replace(":10:", ":1:"), mia, **may),
+        "its time is over": room.press(ours.custom_id(button, mia, room.now - 360_000), mia, **may),
+    }
+    for part, said in refused.items():
+        assert part in said.content
+        assert said.ephemeral
+    for argument in ("3651", "0", "ten"):
+        made_up = ours.custom_id(button._replace(argument=argument), mia, room.now)
+        assert "does nothing any more" in room.press(made_up, mia, **may).content
+    assert stored(room, guild) == {}
+    assert sessions_left(room, guild) == [40, 20, 2]
+
+
+def test_nothing_is_decided_about_what_cannot_be_looked_up(room: StudyRoom, guild: int, mia: int):
+    """While the service is away a retention is not taken; a press that confirms one is kept."""
+    asked = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=10)
+    with room.fault("hang"):
+        said = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=10, leaderboard="off")
+        kept = room.press(asked.custom_ids[0], mia, message=asked, guild=guild, permissions=1 << 5)
+    assert "Nothing was changed" in said.content
+    assert "kept and will be stored shortly" in kept.content
+    assert max(said.took_ms, kept.took_ms) < 2700
+    eventually(lambda: stored(room, guild) == {"retention_days": "10"}, within=30, what="the decision arrives")

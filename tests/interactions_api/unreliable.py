@@ -13,7 +13,7 @@ ERROR_IN_200 = b'{"results":[],"error":"leadership lost while committing log"}'
 
 
 class Unreliable:
-    """A context manager; `faults` maps a path, or '' for all others, to one of FAULTS. Hung requests end with it."""
+    """A context manager; `faults` maps a path, or '' for all others, to one of FAULTS. A request hangs as long as that."""
 
     def __init__(self, behind: str) -> None:
         self.behind = behind
@@ -47,7 +47,7 @@ class Unreliable:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                fault = proxy.faults.get(self.path.partition("?")[0], proxy.faults.get("", ""))
+                fault = proxy.fault_at(self.path)
                 if fault in ("", "answer_lost"):
                     status, headers, answer = proxy.asked(self.path, body)
                     if not fault:
@@ -55,7 +55,8 @@ class Unreliable:
                 elif fault == "drip":
                     self.drip()
                 elif fault == "hang":
-                    proxy.ended.wait(30)
+                    while proxy.fault_at(self.path) == fault and not proxy.ended.wait(0.02):
+                        pass
                 elif fault != "reset":
                     content = {"garbage": b"\x00\xff{", "html": b"<html>", "error_in_200": ERROR_IN_200}.get(fault, b"")
                     self.reply(503 if fault == "status_503" else 200, content, {"X-RQLITE-VERSION": "v10.3.6"})
@@ -80,6 +81,10 @@ class Unreliable:
                         return
 
         return Handler
+
+    def fault_at(self, path: str) -> str:
+        """The fault that requests to a path have now; '' for none."""
+        return self.faults.get(path.partition("?")[0], self.faults.get("", ""))
 
     def asked(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """What the service behind answers."""

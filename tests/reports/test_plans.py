@@ -7,6 +7,7 @@ import pytest
 from db_client import report_statements as say
 from db_client.periods import Window
 from db_client.report_windows import BLOCK_MS
+from db_client.upkeep_statements import past_sessions
 from tests.reports.service_file import ServiceFile
 
 WINDOW = Window(180 * BLOCK_MS - 5, 183 * BLOCK_MS + 5)
@@ -22,6 +23,7 @@ STATEMENTS = {
     "together with one": say.together(1, 2, WINDOW, limit=10, member_id=3),
     "channel_time": say.channel_time(1, WINDOW, limit=10),
     "week_edges": say.week_edges(1, [(WINDOW, 0)]),
+    "past_sessions": past_sessions(1, 5, most=10),
     "person_counts": say.person_counts(2),
     "person_profile": say.person_profile(2),
     "person_decisions": say.person_decisions(2),

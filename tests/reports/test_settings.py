@@ -173,6 +173,21 @@ def test_only_what_is_past_the_retention_goes():
     assert file.totals() == file.totals_of_sessions()
 
 
+@pytest.mark.parametrize("days", [0, 1, 3, 40, 300, 400])
+def test_what_a_retention_would_remove_is_what_it_removes(days):
+    """Counted as far as was asked, with the beginning of the oldest; running sessions are none of them."""
+    file = leased(ServiceFile())
+    file.seat(*days_old(1, 2, 3, 40, 300), Stay(4, 2, T - 400 * DAY, None), Stay(5, 2, T - 900 * DAY, T - 2 * DAY))
+    before = stored(file)
+    [said] = file.rows(upkeep_statements.past_sessions(GUILD, T - days * DAY, most=99))
+    [counted] = file.rows(upkeep_statements.past_sessions(GUILD, T - days * DAY, most=2))
+    file.store(setting(T, "retention_days", str(days)), Removal(GUILD, T, "me"))
+    left = stored(file)
+    gone = [began for began, *rest in before if (began, *rest) not in left]
+    assert said == {"sessions": len(gone), "oldest_at": min(gone, default=None)}
+    assert counted == {"sessions": min(2, len(gone)), "oldest_at": said["oldest_at"]}
+
+
 def test_removal_goes_in_small_batches():
     """At most as many sessions as asked in one transaction."""
     file = leased(ServiceFile())
