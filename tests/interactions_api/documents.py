@@ -31,7 +31,8 @@ What members and managers of a server can ask of the bot, each with a real reply
 BUTTONS = """## Buttons
 
 A button works for the person it was made for and nobody else. A button that removes data works for five minutes, all
-others for a day. One that is too old, was pressed by somebody else, or was not made by this bot does nothing and says so.
+others for a day. One that is too old, was pressed by somebody else, or was not made by this bot does nothing and says
+so.
 """
 
 

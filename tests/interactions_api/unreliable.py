@@ -13,7 +13,7 @@ ERROR_IN_200 = b'{"results":[],"error":"leadership lost while committing log"}'
 
 
 class Unreliable:
-    """A context manager; `faults` maps a path, or '' for all others, to one of FAULTS. A request hangs as long as that."""
+    """A context manager; `faults` maps a path, or '' for all others, to one of FAULTS. A hang ends with its fault."""
 
     def __init__(self, behind: str) -> None:
         self.behind = behind
