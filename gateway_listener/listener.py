@@ -42,6 +42,7 @@ class Listener:
         self._clock = clock or Clock()
         self._store = store or Store(settings.store)
         self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
+        self._beats: set[asyncio.Task[None]] = set()
         self._tracker = Tracker(new_id=stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
@@ -91,6 +92,7 @@ class Listener:
             helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
             await self._supervise(self._supervisor)
         finally:
+            helpers.extend(self._beats)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -150,10 +152,12 @@ class Listener:
                 by = f"{now - late.since} ms"
                 log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
 
-    async def _come_round(self) -> None:
+    def _come_round(self) -> None:
         if self._lateness.turned(self._clock.now()) and self._supervisor is not None:
             self._counts["heartbeats_to_know"] += 1
-            await self._supervisor.beat()
+            beat = asyncio.get_running_loop().create_task(self._supervisor.beat())
+            self._beats.add(beat)  # it is not awaited: a connection that takes nothing must not stop the turning
+            beat.add_done_callback(self._beats.discard)
 
     def _hand_over_rest(self) -> None:
         """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""
