@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ from demo.programs import Fleet, Program, answers, free_port, with_this_python
 from tests.gateway_listener.truth import FOREVER, Span, TrueDecision, TrueStay, Truth, without
 from tests.simulated_discord.control import Control
 from tests.simulated_discord.model import Impossible
+from tests.simulated_discord.outcome import BadReply
 from tests.waiting import eventually
 
 HEARTBEAT_MS = 500
@@ -26,6 +28,8 @@ HEARTBEAT_MS = 500
 SLACK_MS = 1000
 # A watermark is an ACK or a dispatch, and is on the disk a second later: what lies behind it at a kill was not seen.
 UNSURE_MS = 2 * HEARTBEAT_MS + 1500
+# What waited has been read, and a heartbeat acknowledged behind it.
+CATCHING_UP_MS = 3000
 # The roll calls follow READY.
 SETTLING_MS = 1000
 
@@ -38,6 +42,9 @@ class Scene:
         self.random = random.Random(seed)
         self.began_at = time.time_ns() // 1_000_000
         self.kills: dict[str, int] = {}
+        self.still: list[Span] = []
+        """When what happened was read late, if at all."""
+        self._still_since: int | None = None
         ports = {name: free_port() for name in ("sqlite", "web", "listener")}
         self.url = f"http://127.0.0.1:{ports['sqlite']}"
         self.pages = {name: f"http://127.0.0.1:{port}/readyz" for name, port in ports.items()}
@@ -105,8 +112,12 @@ class Scene:
         name = self.random.choice(("opt_in", "opt_out"))
         try:
             outcome = self.discord.command(name, self.random.choice(self.users), guild=self.random.choice(self.guilds))
-        except (Impossible, AssertionError, ValueError, OSError):
+        except Impossible:
             return
+        except BadReply as none:
+            if none.status is None:
+                return  # nobody there, or too busy to answer
+            raise
         if outcome.status == 200 and "NOT" not in (outcome.content or ""):
             self.answered.append(int(outcome.id))
 
@@ -125,6 +136,8 @@ class Scene:
             "old frames": lambda: self.discord.resend(20),
             "malformed": lambda: self.discord.malformed("bad_snowflake"),
             "outage": lambda: (self.discord.outage(guild), self.discord.recover(guild)),
+            "asleep": self._fall_asleep,
+            "silence": self._fall_silent,
         }
         first = [f"kill {program}" for program in self.programs if program not in self.kills]
         name = self.random.choice(first or list(faults))
@@ -137,8 +150,23 @@ class Scene:
             program.kill()
             self.kills[name] = self.kills.get(name, 0) + 1
 
+    def _fall_asleep(self) -> None:
+        """The listener stands still, as on a machine that sleeps; what comes meanwhile waits in its socket."""
+        self._still_since = time.time_ns() // 1_000_000
+        os.killpg(self.programs["listener"].process_group, signal.SIGSTOP)
+
+    def _fall_silent(self) -> None:
+        """The gateway says nothing, not even an ACK; what happens meanwhile flows when it speaks again."""
+        self._still_since = time.time_ns() // 1_000_000
+        self.discord.set_faults(silent=True)
+
     def restart(self) -> None:
-        """What a supervisor does: whoever has ended is started again."""
+        """What a supervisor does: whoever has ended is started again; and what stood still goes on."""
+        if self._still_since is not None:
+            os.killpg(self.programs["listener"].process_group, signal.SIGCONT)
+            self.discord.clear_faults()
+            self.still.append((self._still_since - SLACK_MS, time.time_ns() // 1_000_000 + CATCHING_UP_MS))
+            self._still_since = None
         for program in self.programs.values():
             if not program.running:
                 program.start()
@@ -182,7 +210,7 @@ class Scene:
                 TrueDecision(d["interaction_id"], d["user_id"], d["decision"], d["at"])
                 for d in self.rows("consent_log")
             ],
-            seen={guild: without(seen, outages.get(guild, ())) for guild in self.guilds},
+            seen={guild: without(seen, [*outages.get(guild, ()), *self.still]) for guild in self.guilds},
             looks=dict.fromkeys(self.guilds, watches),
             slack=SLACK_MS,
         )
