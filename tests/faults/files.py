@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from db_client.errors import QueueFull
 from db_client.queue_file import NewEntry, QueueFile
 from db_client.store import Store
 from tests.db_client.made import decision
-from tests.faults.bodies import start_service
+from tests.faults.bodies import Chosen, start_service
 from tests.faults.campaign import Figure, Skipped, campaign
 from tests.faults.seen import arrivals, compare, settings
 from tests.waiting import eventually
@@ -31,15 +33,37 @@ def numbers(queue: QueueFile, most: int = 1_000_000) -> list[int]:
     return [int(one.body.split(b":")[0]) for one in queue.waiting(most)]
 
 
-def small_disk(folder: Path, megabytes: int) -> Path:
+NO_SMALL_DISK = "a small disk takes root, or user namespaces in which to be root (unshare -Urm)"
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A disk of that size, in memory; takes the right to mount it."""
     disk = folder / "disk"
     disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if done.returncode:
-        raise Skipped("a small disk takes the right to mount a tmpfs (root)")
-    return disk
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        raise Skipped(NO_SMALL_DISK)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def as_root_of_a_namespace(number: int, count: int, full: int, chance: random.Random) -> Figure:
+    """The same campaign in a process that is root in a user namespace of its own, which takes no right."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    here = shutil.which("unshare") is not None
+    if not here or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        raise Skipped(NO_SMALL_DISK)
+    command = [*unshare, sys.executable, "-m", "tests.faults", "--only", str(number), "--body", Chosen.body]
+    options = ["--scale", str(count / full), "--seed", str(chance.randrange(10**6))]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    figure = done.stdout.rstrip(" |\n").rpartition("| ")[2]
+    assert done.returncode == 0, figure + done.stderr
+    if figure.startswith("skipped"):
+        raise Skipped(NO_SMALL_DISK)
+    return Figure(figure)
 
 
 @campaign(
@@ -51,44 +75,42 @@ def small_disk(folder: Path, megabytes: int) -> Path:
     full=10,
 )
 def full_disk(folder: Path, count: int, chance: random.Random) -> Figure:
-    disk = small_disk(folder, 8)
+    if os.geteuid() != 0:
+        return as_root_of_a_namespace(4, count, 10, chance)
     kept: list[int] = []
     number = 0
-    try:
-        with start_service(folder / "service") as service:
-            url = service.url
-            store = Store(settings(disk, url))
-            for _ in range(count):
-                try:
-                    while True:
-                        size = chance.randrange(100, 2000)
-                        several = range(number, number + 20)
-                        number += 20
-                        store.keep([decision(each, user=each % PEOPLE, display_name="d" * size) for each in several])
-                        kept += several
-                except QueueFull:
-                    pass
-                foreign = disk / "another program's"
-                fill(foreign)
-                if chance.random() < 0.5:  # the program may be started again on the full disk
-                    store.stop(within=0)
-                    store = Store(settings(disk, url))
-                store.start()
-                eventually(store.idle, within=120, what="the queue to drain while the disk is full")
-                assert not store.statistics().dead
+    with small_disk(folder, 8) as disk, start_service(folder / "service") as service:
+        url = service.url
+        store = Store(settings(disk, url))
+        for _ in range(count):
+            try:
+                while True:
+                    size = chance.randrange(100, 2000)
+                    several = range(number, number + 20)
+                    number += 20
+                    store.keep([decision(each, user=each % PEOPLE, display_name="d" * size) for each in several])
+                    kept += several
+            except QueueFull:
+                pass
+            foreign = disk / "another program's"
+            fill(foreign)
+            if chance.random() < 0.5:  # the program may be started again on the full disk
                 store.stop(within=0)
-                foreign.unlink()
                 store = Store(settings(disk, url))
-                store.keep([decision(number)])
-                kept.append(number)
-                number += 1
-            assert store.statistics().waiting == 1
             store.start()
-            eventually(store.idle, within=120, what="the last entry to arrive")
-            store.stop(within=1)
-            found = compare(set(kept), arrivals(folder, url))
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
+            eventually(store.idle, within=120, what="the queue to drain while the disk is full")
+            assert not store.statistics().dead
+            store.stop(within=0)
+            foreign.unlink()
+            store = Store(settings(disk, url))
+            store.keep([decision(number)])
+            kept.append(number)
+            number += 1
+        assert store.statistics().waiting == 1
+        store.start()
+        eventually(store.idle, within=120, what="the last entry to arrive")
+        store.stop(within=1)
+        found = compare(set(kept), arrivals(folder, url))
     assert found == {"lost": 0, "twice": 0, "out of order": 0}, found
     return Figure(
         f"{count} rounds: QueueFull by name, {len(kept)} of {len(kept)} delivered while full, puts again at once"
