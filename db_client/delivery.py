@@ -6,80 +6,29 @@ instant its holder dies). While the service cannot be asked everything waits, in
 
 from __future__ import annotations
 
-import enum
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from db_client.errors import NotKept, ServiceUnavailable
 from db_client.queue_file import Position, QueueFile
-from db_client.rqlite import Rows
-from db_client.sending import Sender
+from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
+from db_client.sending import Batch, Sender
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
 PROBE_SECONDS = 1.0  # while the service is down and a person waits, it is asked at most this often
 BRISK_SECONDS = 0.1  # an attempt that has taken longer than this: others write to the disk themselves
 SLOW_SECONDS = 2.0  # nobody joins the wait for an attempt that has taken longer than this
+RETURN_SECONDS = 0.001  # how long those who were just answered are waited for, each
 GLANCE_SECONDS = 0.03  # how often an idle process looks whether another one died and left entries behind
 ERASURE_SECONDS = 30.0
 KNOWN_DOWN = 2  # failures in a row after which nobody waits for the service
 OVERRUN_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
-
-
-class Fate(enum.Enum):
-    """What became of kept records: the service has them; they wait; or they are dead letters, with a reason."""
-
-    STORED = "stored"
-    KEPT = "kept"
-    REFUSED = "refused"
-
-
-class Receipt(NamedTuple):
-    """What `keep` gave for records that are on disk: the run of entries that holds them."""
-
-    first: int
-    last: int
-
-
-NOTHING = Receipt(0, -1)
-
-
-class Delivered(NamedTuple):
-    """How far delivery came. `answers`: what the statements returned, if they do and this process delivered them."""
-
-    fate: Fate
-    answers: Rows | None
-
-
-class Waiter:
-    """One thread that waits for a receipt; it is woken once, when there is nothing more to wait for."""
-
-    __slots__ = ("_wake", "answers", "attempts", "over", "position", "receipt")
-
-    def __init__(self) -> None:
-        self.receipt = NOTHING
-        self.attempts = 0
-        self.position = Position(0, 0)
-        self.answers: Rows | None = None
-        self.over = False
-        self._wake = threading.Lock()
-        self._wake.acquire()
-
-    def sleep(self, until: float) -> bool:
-        """Waits until that moment of `time.monotonic` at most; True if it is over."""
-        if not self.over:
-            self.over = self._wake.acquire(timeout=max(0.0, until - time.monotonic()))
-        return self.over
-
-    def end(self) -> None:
-        """Nothing more to wait for; to be called once."""
-        self._wake.release()
 
 
 def pause(failures: int, chance: float) -> float:
@@ -112,6 +61,8 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._work = True  # something may wait in the file; at first it may have been left by an earlier process
+        self._calls = 0  # since the last commit
+        self._expected = 0  # so many calls are waited for
         self._asked = False  # a person waits
         self._busy = False
         self._failures = 0
@@ -129,10 +80,12 @@ class Delivery:
             self._start()
 
     def call(self) -> None:
-        """Says that something new waits."""
+        """Says that something new waits; to be called once for each `keep` or `send`."""
         with self._lock:
             self._work = True
-            self._called.notify()
+            self._calls += 1
+            if self._calls >= self._expected:
+                self._called.notify()
 
     def brisk(self) -> bool:
         """True if the thread can be counted on to commit within moments."""
@@ -275,13 +228,38 @@ class Delivery:
             return self._turn
 
     def _turn(self) -> None:
-        """One batch, after whoever is delivering now."""
-        self._commit()
+        """Everything that waits, after whoever is delivering now."""
+        with self._queue.delivering(wait=False) as alone:
+            if alone:
+                self._deliver_all()
+                return
+        self._commit()  # what others left here is safe, however long it takes to get the turn
         with self._queue.delivering(wait=True):
+            self._deliver_all()
+
+    def _deliver_all(self) -> None:
+        """Batch after batch, until nothing more waits or another process wants its turn."""
+        committed = False
+        while True:
             with self._lock:
-                self._work = False  # whoever calls from here on has left something behind this commit
-            self._commit()
-            self._deliver()
+                self._last_attempt = time.monotonic()
+                if not committed:
+                    self._take_calls()
+            if not committed:
+                self._commit()
+            committed = self._deliver()
+            with self._lock:
+                if self._stopping or not (committed or self._work):
+                    return
+            if self._queue.others_wait():
+                with self._lock:
+                    self._work = True
+                return
+
+    def _take_calls(self) -> bool:
+        """With the lock held: True if anyone called; who calls from here on has left something behind this commit."""
+        called, self._work, self._asked, self._calls = self._work, False, False, 0
+        return called
 
     def _glance(self) -> None:
         """Looks whether another process left entries behind: a commit happened, and nobody is delivering."""
@@ -291,26 +269,66 @@ class Delivery:
             self._sender.commit_counts()
             return
         with self._queue.delivering(wait=False) as alone:
-            if alone:
-                self._deliver()
+            if alone and self._deliver():
+                with self._lock:
+                    self._work = True
 
-    def _deliver(self) -> None:
+    def _deliver(self) -> bool:
+        """One batch; True if more waits in the file, with all that was called for before the batch was settled."""
         signature = self._queue.signature()
-        batch = self._sender.send_some()
+        more = False
+
+        def tell(batch: Batch) -> None:
+            nonlocal more
+            self._arrived(batch)
+            if batch.some:
+                more = self._gathered() or batch.more
+
+        batch = self._sender.send_some(tell)
         if not batch.some:
             self._seen = signature
+        elif any(waiter.receipt.last < batch.position.head for waiter in self._waiters):
+            self._wake_by_the_file()
+        return more
+
+    def _arrived(self, batch: Batch) -> None:
+        """Wakes those whose entries were in the batch."""
         with self._lock:
             if self._failures:
                 log.info("delivery goes on", extra={"failures": self._failures})
             self._failures = 0
             self._attempts += 1
-            self._work |= batch.more
             for waiter in self._waiters:
-                waiter.position = batch.position
-                if waiter.receipt.first == waiter.receipt.last:
-                    waiter.answers = batch.answers.get(waiter.receipt.last)
-            self._wake(lambda waiter: waiter.receipt.last < batch.position.head)
+                if waiter.receipt.first >= batch.first:
+                    waiter.position = batch.position
+                    if waiter.receipt.first == waiter.receipt.last:
+                        waiter.answers = batch.answers.get(waiter.receipt.last)
+            waited = len(self._waiters)
+            self._wake(lambda waiter: batch.first <= waiter.receipt.first and waiter.receipt.last < batch.position.head)
+            self._expected = waited - len(self._waiters)
             self._progress.notify_all()
+
+    def _gathered(self) -> bool:
+        """Waits a moment for as many calls as were just answered, beside those there already; True if there are any.
+
+        Under load who was answered is soon back with the next request, or somebody else is in their place. Batches
+        grow with the load, and nobody is held up who comes when there is none.
+        """
+        with self._lock:
+            until = time.monotonic() + self._expected * RETURN_SECONDS
+            self._expected += self._calls
+            while not self._stopping and self._calls < self._expected and (left := until - time.monotonic()) > 0:
+                self._called.wait(left)
+            self._expected = 0
+            return self._take_calls()
+
+    def _wake_by_the_file(self) -> None:
+        """Wakes those whose entries went before this batch: parts of it in an earlier one, or by another process."""
+        position = self._queue.position()
+        with self._lock:
+            for waiter in self._waiters:
+                waiter.position = position
+            self._wake(lambda waiter: waiter.receipt.last < position.head)
 
     def _erase(self) -> None:
         self._next_erasure = time.monotonic() + ERASURE_SECONDS * (0.5 + self._chance())

@@ -20,22 +20,25 @@ from db_client.erasure import Erasure
 from db_client.errors import QueueFull
 from db_client.locks import FileLock
 from db_client.queue_connection import QueueConnection, told_apart
-from db_client.queue_rows import NewEntry, empty_log, erase, note_all, put_all, remember, row_of
-from db_client.queue_schema import BURY, COUNT, POSITION, REVIVE
+from db_client.queue_rows import (
+    Counts,
+    Entry,
+    NewEntry,
+    Settlement,
+    empty_log,
+    erase,
+    note_all,
+    put_all,
+    remember,
+    row_of,
+    settle_all,
+)
+from db_client.queue_schema import POSITION, REVIVE
 from db_client.room import Ballast
 
 SPARE_PAGES = 256  # what settling may use beyond the bound that puts keep to
 
-__all__ = ["Entry", "Letter", "NewEntry", "Position", "QueueFile"]
-
-Counts = Mapping[tuple[str, str], int]
-
-
-class Entry(NamedTuple):
-    """A write that waits; ids grow in the order in which entries were kept. `body` is as on disk, readable or not."""
-
-    id: int
-    body: bytes
+__all__ = ["Entry", "Letter", "NewEntry", "Position", "QueueFile", "Settlement"]
 
 
 class Letter(NamedTuple):
@@ -74,15 +77,22 @@ class QueueFile:
     # --- keeping ---
 
     def put(
-        self, entries: Sequence[NewEntry], notes: Mapping[str, str | None], erasures: Sequence[Erasure] = ()
+        self,
+        entries: Sequence[NewEntry],
+        notes: Mapping[str, str | None],
+        erasures: Sequence[Erasure] = (),
+        settled: Settlement | None = None,
     ) -> list[int]:
         """Commits entries and notes (None removes one) durably, together; the ids under which the entries wait.
 
         What the erasures reach of earlier entries and dead letters is removed in the same commit, and from the log.
+        What is `settled` comes first, so that no new entry is taken for one that was delivered.
         """
         if not self._ballast.is_there():
             self._make_ballast()
         with self._file.transaction() as connection:
+            if settled is not None:
+                settle_all(connection, settled)
             for erasure in erasures:
                 erase(connection, erasure)
             ids = put_all(connection, entries)
@@ -109,18 +119,32 @@ class QueueFile:
         Who wants to deliver queues at `turn` first, so a deliverer that wants to go on comes after those who wait.
         """
         with told_apart():
-            if wait:
-                self._turn.acquire()
-                try:
-                    self._delivering.acquire()
-                finally:
-                    self._turn.release()
-            alone = wait or self._delivering.try_acquire()
+            alone = self._begun_delivering(wait)
         try:
             yield alone
         finally:
             if alone:
                 self._delivering.release()
+
+    def _begun_delivering(self, wait: bool) -> bool:
+        if wait:
+            self._turn.acquire()
+        elif not self._turn.try_acquire():
+            return False
+        try:
+            if wait:
+                self._delivering.acquire()
+            return wait or self._delivering.try_acquire()
+        finally:
+            self._turn.release()
+
+    def others_wait(self) -> bool:
+        """To the deliverer: True if another process wants to deliver too."""
+        with told_apart():
+            if not self._turn.try_acquire():
+                return True
+            self._turn.release()
+        return False
 
     def waiting(self, most: int) -> list[Entry]:
         """The oldest entries, in order."""
@@ -133,12 +157,13 @@ class QueueFile:
 
         On a full disk the ballast is given up for it, and, if that is not enough, it is done in smaller parts.
         """
+        settled = Settlement(delivered, dead, died, counts)
         try:
-            self._settle(delivered, dead, died, counts)
+            self._settle(settled)
         except QueueFull:
             with self._more_room():
                 try:
-                    self._settle(delivered, dead, died, counts)
+                    self._settle(settled)
                 except QueueFull:
                     if len(delivered) <= 1:
                         raise
@@ -158,16 +183,9 @@ class QueueFile:
             with self._file.locked() as connection:
                 connection.execute(f"PRAGMA max_page_count={self._file.most_pages}")
 
-    def _settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
+    def _settle(self, settled: Settlement) -> None:
         with self._file.transaction() as connection:
-            if delivered:
-                # They were read as one run of ids by the only deliverer, so nothing else lies between them.
-                connection.execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (delivered[0].id, delivered[-1].id))
-            for entry, reason in dead:
-                connection.execute(BURY, (reason, died, entry.id))
-                connection.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
-            for (name, label), n in counts.items():
-                connection.execute(COUNT, (name, label, n))
+            settle_all(connection, settled)
 
     def position(self) -> Position:
         """How far delivery has come."""

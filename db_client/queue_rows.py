@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
 from db_client.erasure import Erasure, left_of
-from db_client.queue_schema import PUT, REMEMBER
+from db_client.queue_schema import BURY, COUNT, PUT, REMEMBER
 from db_client.records import DECISIONS, ConsentDecision, from_json
 
 
@@ -24,6 +24,28 @@ class NewEntry(NamedTuple):
     body: str
     created: int
     replaces: bool
+
+
+Counts: TypeAlias = Mapping[tuple[str, str], int]
+
+
+class Entry(NamedTuple):
+    """A write that waits; ids grow in the order in which entries were kept. `body` is as on disk, readable or not."""
+
+    id: int
+    body: bytes
+
+
+class Settlement(NamedTuple):
+    """What became of a run of entries: the delivered go, the refused become dead letters, each with its reason.
+
+    `died`: ms since 1970 UTC. `counts`: what to add to the counters, by name and label.
+    """
+
+    delivered: Sequence[Entry]
+    dead: Sequence[tuple[Entry, str]]
+    died: int
+    counts: Counts
 
 
 def put_all(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[int]:
@@ -52,6 +74,18 @@ def _replace(connection: apsw.Connection, entry: NewEntry) -> int:
 
 def _id_of(connection: apsw.Connection, key: str) -> int:
     return int(row_of(connection, "SELECT id FROM entries WHERE key = ?", key)[0])
+
+
+def settle_all(connection: apsw.Connection, settled: Settlement) -> None:
+    """Removes what was delivered, moves what was refused to the dead letters, and counts."""
+    if delivered := settled.delivered:
+        # They were read as one run of ids by the only deliverer, so nothing else lies between them.
+        connection.execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (delivered[0].id, delivered[-1].id))
+    for entry, reason in settled.dead:
+        connection.execute(BURY, (reason, settled.died, entry.id))
+        connection.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
+    for (name, label), n in settled.counts.items():
+        connection.execute(COUNT, (name, label, n))
 
 
 def note_all(connection: apsw.Connection, notes: Mapping[str, str | None]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from db_client import records, rqlite
 from db_client.erasure import Erasure, erasures_of
-from db_client.errors import NotKept, OutcomeUnknown, Refused, StatementRefused
-from db_client.queue_file import Entry, Position, QueueFile
+from db_client.errors import NotKept, OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
+from db_client.queue_file import Entry, Position, QueueFile, Settlement
 from db_client.record_statements import statements_for
 from db_client.rqlite import Rows
 from db_client.service import Service
@@ -20,6 +21,7 @@ MOST_STATEMENTS = 500
 MOST_BYTES = 900 * 1024
 ATTEMPT_SECONDS = 10.0
 STRIKES = 10  # after so many unknown outcomes of one entry alone, while the service takes other writes, it is dead
+SETTLE_SECONDS = 1.0
 PERSONS_AT_ONCE = 500
 REMEMBERED_EVERY = 120  # of so many questions for erasures one, the first, asks about remembered decisions too
 
@@ -38,50 +40,78 @@ class Written(NamedTuple):
 class Batch(NamedTuple):
     """What was sent, or tried: whether anything waited, whether more does, and how far delivery has come.
 
+    `position` tells of entries from `first` on; those below it are settled, by this process or another.
     `answers`: the rows that an entry's statements returned, by the entry's id, where they return any.
     """
 
     some: bool
     more: bool
+    first: int
     position: Position
     answers: dict[int, Rows]
 
 
 class Sender:
-    """Sends what waits, a batch at a time; its caller is the file's only deliverer. `clock`: ms since 1970 UTC."""
+    """Sends what waits, a batch at a time; its caller is the file's only deliverer. `clock`: ms since 1970 UTC.
 
-    def __init__(self, queue: QueueFile, service: Service, clock: Callable[[], int]) -> None:
+    `settle` commits what became of entries, alone (by default) or with what other threads have to commit.
+    """
+
+    def __init__(
+        self,
+        queue: QueueFile,
+        service: Service,
+        clock: Callable[[], int],
+        settle: Callable[[Settlement], None] | None = None,
+    ) -> None:
         self._queue = queue
         self._service = service
         self._clock = clock
+        self._settle_in_file = settle or (lambda settled: queue.settle(*settled))
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._most = MOST_STATEMENTS
         self._struck: tuple[int, int] = (0, 0)
         self._asked = 0
         self._answers: dict[int, Rows] = {}
+        self._delivered: list[Entry] = []
+        self._newest_dead = 0
+        self._telling = threading.Lock()
 
-    def send_some(self) -> Batch:
+    def send_some(self, tell: Callable[[Batch], None] = lambda batch: None) -> Batch:
         """Delivers the oldest entries, as many as fit one request; raises ServiceUnavailable, or NotKept for the disk.
 
-        After an unknown outcome the next batch is half as long, in case its length or one entry in it is the cause.
+        `tell` hears of it before it is settled in the file, so that nobody waits for that disk. After an unknown
+        outcome the next batch is half as long, in case its length or one entry in it is the cause.
         """
         self._service.migrate_once(self._clock())
         entries = self._queue.waiting(self._most)
-        batch = self._written(entries)
-        self._answers = {}
+        if not entries:
+            batch = Batch(False, False, 0, self._queue.position(), {})
+            tell(batch)
+            self._settle()
+            return batch
+        self._answers, self._newest_dead = {}, 0
+        written = self._written(entries)
         try:
-            self._send(batch)
+            self._send(written)
         except OutcomeUnknown:
+            self._settle()
             self._most = max(1, self._most // 2)
-            if len(batch) == 1:
-                self._strike(batch[0])
+            if len(written) == 1:
+                self._strike(written[0])
             raise
-        full = len(entries) >= self._most
+        except ServiceUnavailable:
+            self._settle()
+            raise
+        head = written[-1].entry.id + 1 if written else entries[-1].id + 1
+        more = len(entries) >= self._most or head <= entries[-1].id
         self._most = min(MOST_STATEMENTS, self._most * 2)
-        position = self._queue.position()
-        more = full or (bool(entries) and position.head <= entries[-1].id)
-        return Batch(bool(entries), more, position, self._answers)
+        batch = Batch(True, more, entries[0].id, Position(head, self._newest_dead), self._answers)
+        with self._telling:
+            tell(batch)
+            self._settle()
+        return batch
 
     def erase(self) -> int:
         """Asks the service for erasures of the persons whom the file still knows; how many entries were removed."""
@@ -106,6 +136,16 @@ class Sender:
         with self._lock:
             self._counts[name, label] += n
 
+    @contextmanager
+    def between_batches(self) -> Iterator[None]:
+        """Nobody was told of a batch that is not settled yet; raises NotKept if the disk does not let it be."""
+        if not self._telling.acquire(timeout=SETTLE_SECONDS):
+            raise NotKept("what was delivered could not be settled within a second: the disk stands still")
+        try:
+            yield
+        finally:
+            self._telling.release()
+
     def uncommitted_counts(self) -> Counter[tuple[str, str]]:
         """What is counted in this process and not yet in the queue file."""
         with self._lock:
@@ -113,8 +153,7 @@ class Sender:
 
     def commit_counts(self) -> None:
         """Writes the counters down, if there is anything to write."""
-        if self.uncommitted_counts():
-            self._settle([], [])
+        self._settle()
 
     # --- one batch ---
 
@@ -166,7 +205,7 @@ class Sender:
                     if returned is not None:
                         self._answers[one.entry.id] = returned
                     first += one.statements
-                self._settle([one.entry for one in batch], [])
+                    self._delivered.append(one.entry)
                 return
 
     def _strike(self, one: Written) -> None:
@@ -179,13 +218,18 @@ class Sender:
     def _bury(self, entry: Entry, why: str, reason: str) -> None:
         log.error("an entry is now a dead letter", extra={"entry": entry.id, "reason": reason})
         self.count("dead", why)
-        self._settle([], [(entry, reason)])
+        self._newest_dead = entry.id
+        self._settle([(entry, reason)])
 
-    def _settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]]) -> None:
+    def _settle(self, dead: Sequence[tuple[Entry, str]] = ()) -> None:
+        """Commits what was delivered since the last time, and these dead; nothing if there is nothing to commit."""
+        delivered, self._delivered = self._delivered, []
         with self._lock:
             counts, self._counts = self._counts, Counter()
+        if not (delivered or dead or counts):
+            return
         try:
-            self._queue.settle(delivered, dead, self._clock(), counts)
+            self._settle_in_file(Settlement(delivered, dead, self._clock(), counts))
         except NotKept:
             with self._lock:
                 self._counts += counts

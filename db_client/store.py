@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from db_client import rqlite
-from db_client.delivery import NOTHING, Delivered, Delivery, Fate, Receipt, Waiter
+from db_client.delivery import Delivery
 from db_client.erasure import LAST_DECISION, Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
-from db_client.queue_file import NewEntry, QueueFile
+from db_client.queue_file import NewEntry, QueueFile, Settlement
+from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
 from db_client.records import Record, from_json
 from db_client.sending import Sender
 from db_client.service import Service
@@ -39,19 +40,21 @@ class QueueStatistics:
 
 
 class _Put:
-    """One call of `keep` on its way to the disk, perhaps in the same commit as others."""
+    """One call of `keep`, or what became of a batch, on its way to the disk, perhaps in the same commit as others."""
 
     def __init__(
         self,
         entries: list[NewEntry],
         notes: Mapping[str, str | None],
         erasures: Sequence[Erasure],
-        waiter: Waiter | None,
+        waiter: Waiter | None = None,
+        settled: Settlement | None = None,
     ) -> None:
         self.entries = entries
         self.erasures = erasures
         self.notes = notes
         self.waiter = waiter
+        self.settled = settled
         self.ids: list[int] | None = None
         self.problem: NotKept | None = None
 
@@ -60,12 +63,17 @@ class _Put:
         """True if it was committed, or refused."""
         return self.ids is not None or self.problem is not None
 
+    def check(self) -> list[int]:
+        """The ids of the entries that were committed; raises NotKept if nothing was."""
+        if self.ids is None:
+            raise self.problem or NotKept("the queue file could not be written: nothing was kept")
+        return self.ids
+
     @property
     def receipt(self) -> Receipt:
         """The run of entries that was committed; raises NotKept if nothing was."""
-        if self.ids is None:
-            raise self.problem or NotKept("the queue file could not be written: nothing was kept")
-        return Receipt(min(self.ids), max(self.ids)) if self.ids else NOTHING
+        ids = self.check()
+        return Receipt(min(ids), max(ids)) if ids else NOTHING
 
 
 class Store:
@@ -164,9 +172,11 @@ class Store:
     def statistics(self) -> QueueStatistics:
         """What waits, since when, how many are dead, and what was counted over the life of the queue file."""
         self._own_delivery()
-        waiting, oldest, dead, counts = self._queue.tallies()
+        with self._sender.between_batches():
+            waiting, oldest, dead, counts = self._queue.tallies()
+            uncommitted = self._sender.uncommitted_counts()
         counters: dict[str, dict[str, int]] = {}
-        for tally in (counts, self._sender.uncommitted_counts()):
+        for tally in (counts, uncommitted):
             for (name, label), n in tally.items():
                 labels = counters.setdefault(name, {})
                 labels[label] = labels.get(label, 0) + n
@@ -201,7 +211,7 @@ class Store:
 
     def _renew_after_fork(self) -> None:
         self._puts: Together[_Put] = Together(self._commit)
-        self._sender = Sender(self._queue, self._service, self._clock)
+        self._sender = Sender(self._queue, self._service, self._clock, self._settle)
         self._delivery = Delivery(self._queue, self._sender, commit=self._puts.act)
         self._readers = concurrent.futures.ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._pid = os.getpid()
@@ -215,12 +225,16 @@ class Store:
             self._service.migrate(self._clock())
             return self._service.query(statements, within)
 
+    def _settle(self, settled: Settlement) -> None:
+        """Commits what became of a batch together with what other threads keep meanwhile; raises NotKept."""
+        put = _Put([], {}, (), settled=settled)
+        self._puts.do(put)
+        put.check()
+
     def _commit(self, puts: Sequence[_Put]) -> None:
         """Commits several calls' entries at once; if that fails, each alone, so that none fails for another's sake."""
-        entries = [entry for put in puts for entry in put.entries]
-        notes = {key: value for put in puts for key, value in put.notes.items()}
         try:
-            ids = self._queue.put(entries, notes, [erasure for put in puts for erasure in put.erasures])
+            ids = self._put_all(puts)
         except NotKept as problem:
             if len(puts) == 1 or not isinstance(problem, QueueFull):
                 for put in puts:
@@ -228,7 +242,7 @@ class Store:
                     if put.waiter is not None:
                         put.waiter.end()
             else:
-                for put in puts:
+                for put in sorted(puts, key=lambda put: put.settled is None):  # first what makes room
                     self._commit([put])
             return
         start = 0
@@ -237,3 +251,12 @@ class Store:
             start += len(put.entries)
             if put.waiter is not None:
                 self._delivery.expect(put.waiter, put.receipt)
+
+    def _put_all(self, puts: Sequence[_Put]) -> list[int]:
+        settled = next((put.settled for put in puts if put.settled is not None), None)  # there is one deliverer
+        if settled is not None and len(puts) == 1:
+            self._queue.settle(*settled)
+            return []
+        entries = [entry for put in puts for entry in put.entries]
+        notes = {key: value for put in puts for key, value in put.notes.items()}
+        return self._queue.put(entries, notes, [erasure for put in puts for erasure in put.erasures], settled)

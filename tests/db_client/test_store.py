@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from db_client.errors import Refused, ServiceUnavailable, StatementRefused
-from db_client.sending import STRIKES
+from db_client.sending import STRIKES, Batch
 from db_client.service import Service
 from db_client.statements import Statement
-from db_client.store import Fate, Store
+from db_client.store import Fate, QueueStatistics, Store
 from db_client.transport import Transport
 from tests.db_client.made import NOON, decision, store, watermark
 from tests.faults.proxy import Do, Fault, FaultProxy
@@ -44,8 +44,9 @@ def test_a_kept_record_is_stored(fresh, tmp_path):
         made.start()
         assert made.deliver(made.keep([decision(1, username="ann")]), within=10) is Fate.STORED
         assert made.query(OPTED_IN, within=5) == [[{"user_id": 5001, "username": "ann"}]]
-        assert made.idle()
+        assert made.statistics().waiting == 0
         assert made.statistics().counters["delivered"] == {"consent": 1}
+        eventually(made.idle, what="nothing is under way")
 
 
 @pytest.mark.parametrize("name", ["x'4142'", " X'' ", "x'4142", "\ud800", "a\x00b", "\U0001f40d", "'); --", "x'zz'"])
@@ -233,6 +234,80 @@ def test_many_threads_keep_and_deliver(fresh, tmp_path):
             thread.join()
         assert fates == [Fate.STORED] * 200
         assert sorted(log(made)) == [5_000 + number for number in range(200)]
+
+
+def test_a_receipt_of_more_than_one_batch_is_stored_when_the_last_of_it_is(fresh, tmp_path):
+    """The first part was settled with an earlier batch than the last."""
+    with store(tmp_path, fresh.url) as made:
+        made.start()
+        assert made.deliver(made.keep([decision(number) for number in range(600)]), within=60) is Fate.STORED
+        assert made.statistics().waiting == 0
+
+
+def test_who_waits_is_told_before_the_batch_is_settled_in_the_file(fresh, tmp_path):
+    """Nobody waits for the disk when the service has it; a kill in between sends it again, which changes nothing."""
+    with store(tmp_path, fresh.url) as made:
+        made.keep([decision(1), decision(2)])
+        told: list[tuple[int, int]] = []
+        made._sender.send_some(lambda batch: told.append((len(log(made)), len(made._queue.waiting(9)))))
+        assert told == [(2, 2)]
+        assert made._queue.waiting(9) == []
+
+
+def test_what_is_kept_meanwhile_shares_the_commit_that_settles_a_batch(fresh, tmp_path):
+    """Also the same write again: it is not taken for the one that was delivered, and stands once."""
+    with store(tmp_path, fresh.url) as made:
+        made.keep([decision(1)])
+        again, other = made._put([decision(1)], {}), made._put([decision(2)], {})
+
+        def meanwhile(batch: Batch) -> None:
+            made._puts.offer(again)
+            made._puts.offer(other)
+
+        made._sender.send_some(meanwhile)
+        assert again.over
+        assert other.over
+        assert len(made._queue.waiting(9)) == 2
+        made._sender.send_some()
+        assert log(made) == [5001, 5002]
+
+
+def test_figures_asked_for_after_an_answer_have_the_batch_settled(fresh, tmp_path, monkeypatch):
+    """Who was told "stored" does not find it waiting, however slow the disk is."""
+    monkeypatch.setattr("db_client.sending.SETTLE_SECONDS", 60.0)
+    with store(tmp_path, fresh.url) as made:
+        made.keep([decision(1)])
+        found: list[QueueStatistics] = []
+        asking = threading.Thread(target=lambda: found.append(made.statistics()))
+
+        def tell(batch: Batch) -> None:
+            asking.start()
+            asking.join(0.05)
+            assert not found
+
+        made._sender.send_some(tell)
+        asking.join(30)
+        assert [(one.waiting, one.counters["delivered"]) for one in found] == [(0, {"consent": 1})]
+
+
+def test_as_many_as_were_just_answered_are_waited_for_and_nobody_else(tmp_path, monkeypatch):
+    """Under load batches hold all who come; where nobody was answered, or it is to stop, nobody waits."""
+    monkeypatch.setattr("db_client.delivery.RETURN_SECONDS", 60.0)
+    with store(tmp_path) as made:
+        delivery = made._delivery
+        assert delivery._take_calls()
+        assert not delivery._gathered()
+        for end in (delivery.call, lambda: delivery.stop(within=0)):
+            delivery._expected = 2
+            gathered: list[bool] = []
+            gathering = threading.Thread(target=lambda gathered=gathered: gathered.append(delivery._gathered()))
+            gathering.start()
+            delivery.call()
+            gathering.join(0.05)
+            assert gathered == []
+            end()
+            gathering.join(30)
+            assert gathered == [True]
 
 
 def test_notes_are_committed_with_the_records(tmp_path):
