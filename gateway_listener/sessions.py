@@ -71,7 +71,7 @@ def _part(stay: Stay, window: _Window, revision: int) -> VoiceSession | None:
             stay_ends = max(stay.seen_until, stay.started_at)
     start, end = max(stay.started_at, window.from_at), min(stay_ends, window_ends)
     # A stay wholly within unseen time has no length; it counts where consent covers its one moment.
-    if start >= end and not (stay.started_at == start == end < window_ends):
+    if start >= end and not (stay.started_at == start == end < window_ends and _surely_within(window, stay)):
         return None
     history = stay.history
     over = end != FOREVER
@@ -100,6 +100,13 @@ def _part(stay: Stay, window: _Window, revision: int) -> VoiceSession | None:
         flags=0 if over else history.flags,
         flags_at=counted_to,
     )
+
+
+def _surely_within(window: _Window, stay: Stay) -> bool:
+    """False for a stay that nobody ever saw, if it may have been before the window: a visit without consent."""
+    if stay.ended_at is None or stay.ended_from >= stay.started_at:
+        return True
+    return stay.not_before is not None and window.from_at <= stay.not_before
 
 
 def _earliest_start(stay: Stay, window: _Window) -> int:

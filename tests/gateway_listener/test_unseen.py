@@ -149,6 +149,21 @@ def test_a_stay_wholly_inside_the_gap_has_no_length(world: Harness) -> None:
     assert within(world, CAT) == [(30_000, 30_000)]
 
 
+def test_a_stay_wholly_inside_the_gap_is_not_stored_if_it_may_have_been_without_consent(world: Harness) -> None:
+    """Out, a visit, and in again before the replay: nobody can say that the visit was not in between."""
+    world.tracker.hang_up()
+    world.pass_ms(1000)
+    world.opt_out(ADA)
+    world.pass_ms(2000)
+    world.opt_in(ADA)
+    world.pass_ms(1000)
+    world.hello()
+    world.state(ADA, SOFA)
+    world.state(ADA, None)
+    world.resumed()
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "switched")]
+
+
 def test_a_person_without_events_stays_on_through_a_resume(world: Harness) -> None:
     """However long the gap was: Discord replays everything that happened."""
     world.pass_ms(900_000)
