@@ -64,16 +64,26 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.unt
 
 
 # An older revision, of when it was still open, may have been cut to a consent that began after the session's end.
-DROP_STALE = (
-    "DELETE FROM voice_sessions WHERE session_id = :session_id AND revision < :revision AND started_at > :ended_at"
-)
+# The same goes for the parts that the service split off (their ids follow on the session's, with a '-').
+DROP_STALE = """
+DELETE FROM voice_sessions
+ WHERE session_id >= :session_id AND session_id < :session_id || :until AND revision < :revision
+   AND started_at > :ended_at
+"""
+# After these a stay may still go on: what follows is another part of it.
+PARTLY = frozenset({"opted_out", "not_recorded"})
 
 
 def store(session: VoiceSession) -> list[Statement]:
     """The statements that make this revision of the session stand, as far as consent and its channel allow."""
     stale = Statement(
         DROP_STALE,
-        {"session_id": session.session_id, "revision": session.revision, "ended_at": session.ended_at},
+        {
+            "session_id": session.session_id,
+            "until": "-" if session.ended_by in PARTLY else ".",
+            "revision": session.revision,
+            "ended_at": session.ended_at,
+        },
     )
     return [
         *([] if session.ended_at is None else [stale]),

@@ -101,3 +101,25 @@ def test_a_late_erasure_leaves_what_an_earlier_run_kept_under_the_newer_consent(
     kept = [(max(begins, 300), NOON + ends)] if ends > 300 else []
     assert waits == kept
     assert [(row["started_at"] - NOON, row["ended_at"]) for row in world.rows(ADA)] == kept
+
+
+def test_a_stay_that_turns_out_to_be_shorter_takes_back_what_the_service_had_made_of_the_rest() -> None:
+    """The person had left before; that was on its way while a channel was closed and decisions arrived late."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.state(ADA, DESK)
+    world.delivering = False
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    world.restart(service_up=False)
+    out = world.decision(ADA, "out", world.pass_ms(500))
+    back = world.decision(ADA, "in", world.pass_ms(500))
+    world.pass_ms(1000)
+    world.record(DESK, recorded=False, follow=False)
+    world.service.write(back)
+    world.service.write(out)
+    assert len(world.rows()) == 2
+    world.delivering = True
+    world.deliver()
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "left")]
