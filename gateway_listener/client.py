@@ -139,6 +139,7 @@ class Client(discord.Client):
         self._may_identify = may_identify
         self._pulse = pulse
         self._counts = counts
+        self._longest_pause = settings.timing.longest_pause
         self._beat = min(1.0, settings.timing.answer_within / 4)
         self._session: _Session | None = None
         parsers = self._connection.parsers
@@ -168,7 +169,7 @@ class Client(discord.Client):
 
         Raises GatewayRefused for the close codes after which Discord asks not to reconnect.
         """
-        backoff = Backoff(clock=time.monotonic)
+        backoff = Backoff(clock=time.monotonic, longest=self._longest_pause)
         while not self.is_closed():
             cause = await self._one_connection()
             worked = self._pulse.stopped(time.monotonic())

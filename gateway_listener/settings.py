@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from db_client.settings import StoreSettings
+from gateway_listener.budget import LONGEST_PAUSE
 from program.environment import Environment
 from program.logs import LogSettings
 
@@ -21,6 +22,8 @@ class Timing:
     answer_within: float = 30.0
     """READY or RESUMED is due so long after HELLO."""
     between_identifies: float = 5.0
+    longest_pause: float = LONGEST_PAUSE
+    """Between two attempts to connect."""
     follow_every: float = 1.0
     """The consent log is read so often: a decision is followed within three seconds."""
     first_read_within: float = 3.0

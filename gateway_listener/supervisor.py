@@ -52,7 +52,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """One client after another; returns after `stop`."""
-        backoff = Backoff(clock=time.monotonic)
+        backoff = Backoff(clock=time.monotonic, longest=self._settings.timing.longest_pause)
         while not self._stopping.is_set():
             await self._pause(self._budget_wait())
             if self._stopping.is_set():

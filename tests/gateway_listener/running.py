@@ -14,6 +14,7 @@ from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
+from gateway_listener.clock import Clock
 from gateway_listener.listener import Listener
 from gateway_listener.settings import Settings, Timing
 from tests.services import RunningService
@@ -42,7 +43,7 @@ class Scene:
         self.ada, self.bob, self.cat = (discord.add_user(name) for name in ("ada", "bob", "cat"))
         self._interactions = 0
 
-    def settings(self, **variables: str) -> Settings:
+    def settings(self, *, timing: Timing = QUICK, **variables: str) -> Settings:
         environment = {
             **self.discord.environment(),
             "METRICS_PORT": "0",
@@ -51,12 +52,14 @@ class Scene:
             "QUEUE_FILE": str(self.folder / "queue.db"),
             **variables,
         }
-        return replace(Settings.read(environment), timing=QUICK)
+        return replace(Settings.read(environment), timing=timing)
 
     @asynccontextmanager
-    async def listening(self, *, connected: bool = True, **variables: str) -> AsyncIterator[Listener]:
+    async def listening(
+        self, *, connected: bool = True, timing: Timing = QUICK, clock: Clock | None = None, **variables: str
+    ) -> AsyncIterator[Listener]:
         """A listener that runs inside the block and is stopped as by SIGTERM at its end."""
-        listener = Listener(self.settings(**variables))
+        listener = Listener(self.settings(timing=timing, **variables), clock=clock)
         running = asyncio.create_task(listener.run())
         try:
             if connected:

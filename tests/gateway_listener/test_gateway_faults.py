@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from gateway_listener.listener import Listener
-from tests.gateway_listener.running import Scene, in_order
+from gateway_listener.settings import Timing
+from tests.gateway_listener.running import QUICK, Scene, in_order
 from tests.simulated_discord.gateway_faults import KINDS
 from tests.simulated_discord.server import SimulatedDiscord
 from tests.waiting import soon
@@ -185,6 +188,20 @@ async def test_identify_never_answered(stage: Scene) -> None:
         await soon(lambda: tried(listener) >= 2)
         stage.discord.clear_faults()
         await stage.until_live(listener)
+
+
+async def test_the_pauses_between_attempts_are_bounded(stage: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """By a minute; here by 50 ms, so that many attempts fit into a moment. discord.py's own grow to 17 minutes."""
+    assert Timing().longest_pause == 60
+    caplog.set_level(logging.INFO)
+    stage.discord.set_faults(refuse=True)
+    async with stage.listening(connected=False, timing=replace(QUICK, longest_pause=0.05)) as listener:
+        await soon(lambda: tried(listener) >= 20, what="twenty attempts")
+        stage.discord.clear_faults()
+        await stage.until_live(listener)
+    pauses = [float(record.after.split()[0]) for record in caplog.records if hasattr(record, "after")]
+    assert len(pauses) >= 20
+    assert max(pauses) <= 0.1
 
 
 async def test_thousands_of_replayed_frames(stage: Scene) -> None:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +14,7 @@ from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
+from tests.gateway_listener.processes import listener, logged
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
 from tests.simulated_discord.server import wall_clock
@@ -28,23 +25,6 @@ from tests.waiting import eventually
 def discord() -> Iterator[Control]:
     with start_process(seed=11) as control:
         yield control
-
-
-@contextmanager
-def listener(folder: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The real program with these variables and nothing of ours beside; killed at the end if it still runs."""
-    environment = {"PATH": os.environ["PATH"], "METRICS_PORT": "0", "METRICS_HOST": "127.0.0.1", **variables}
-    with (folder / "listener.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "gateway_listener"], env=environment, stderr=log)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def logged(folder: Path) -> str:
-    return (folder / "listener.log").read_text()
 
 
 @pytest.fixture
