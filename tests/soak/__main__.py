@@ -7,6 +7,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 from demo.programs import Fleet
@@ -20,8 +21,8 @@ def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, p
     with (
         start_process(seed=seed, heartbeat_interval=HEARTBEAT_MS) as discord,
         Fleet(folder) as fleet,
+        closing(Scene(discord, fleet, folder, seed=seed, guilds=guilds, people=people)) as scene,
     ):
-        scene = Scene(discord, fleet, folder, seed=seed, guilds=guilds, people=people)
         discord.wait_connected(within=60)
         until, next_fault = time.monotonic() + seconds, time.monotonic() + 7.0
         while time.monotonic() < until:
@@ -39,7 +40,6 @@ def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, p
         lost = [interaction for interaction in scene.answered if interaction not in logged]
         report.problems.extend(f"a decision was answered and is not stored: {interaction}" for interaction in lost)
         print("killed:", ", ".join(f"{name} {count} times" for name, count in scene.kills.items()) or "nobody")
-        scene.store.stop(within=1)
         return report
 
 

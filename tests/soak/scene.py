@@ -187,6 +187,10 @@ class Scene:
         for name in ("listener", "web"):
             self.programs[name].stop(within=30)
 
+    def close(self) -> None:
+        """Ends what is the scene's own; the programs are the fleet's."""
+        self.store.stop(within=1)
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All of a table."""
         (rows,) = self.store.query(Statement(f"SELECT * FROM {table}", {}), within=30)
