@@ -5,6 +5,8 @@ service that hangs would hold up everybody, and it opens a control socket in the
 """
 
 import contextlib
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -16,12 +18,35 @@ control_socket_disable = True
 if os.path.isdir("/dev/shm"):  # noqa: S108 - gunicorn makes its heartbeat file there with mkstemp
     worker_tmp_dir = "/dev/shm"  # noqa: S108 - a worker's heartbeat must not wait for a disk
 
+_METRICS_FOLDERS = "interactions-metrics-"
+
+
+def _folder_for_metrics():
+    """A new folder in the system's for temporary files, locked while this process or a child of it lives.
+
+    Folders of endpoints that were killed are not locked any more, and are removed.
+    """
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), f"{_METRICS_FOLDERS}*")):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+    while True:
+        path = tempfile.mkdtemp(prefix=_METRICS_FOLDERS)
+        with contextlib.suppress(FileNotFoundError):  # another start may have removed it before it was locked
+            fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX)
+            os.stat(path)
+            return path
+
+
 # Where the workers add up their counters, so that /metrics is the same whichever of them answers.
 _own_metrics_folder = None
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     with contextlib.suppress(OSError):
-        _own_metrics_folder = tempfile.mkdtemp(prefix="interactions-metrics-")
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = _own_metrics_folder
+        _own_metrics_folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder_for_metrics()
 
 
 def on_starting(server):

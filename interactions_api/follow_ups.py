@@ -12,8 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import requests
 
@@ -43,8 +42,7 @@ class _NoLongerWanted(Exception):
     """The token is worth nothing (any more), or Discord refuses this message for good."""
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(NamedTuple):
     later: Later
     address: Address
     until: float

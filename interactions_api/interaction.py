@@ -52,40 +52,45 @@ class Address:
     size_limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
-    """What all interactions with a person behind them share; `guild_id` is None outside a guild."""
+class Command(NamedTuple):
+    """A slash command with the values of its options, by name; `guild_id` is None outside a guild."""
 
     id: int
     guild_id: int | None
     member: Member
     locale: str
     address: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Command(Interaction):
-    """A slash command with the values of its options, by name."""
-
     name: str
     options: Mapping[str, Option]
 
 
-@dataclass(frozen=True, slots=True)
-class Component(Interaction):
+class Component(NamedTuple):
     """A button pressed or a menu chosen from."""
 
+    id: int
+    guild_id: int | None
+    member: Member
+    locale: str
+    address: Address
     custom_id: str
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Autocomplete(Interaction):
+class Autocomplete(NamedTuple):
     """A command being typed; `focused` is the option that wants suggestions, its value unvalidated."""
 
+    id: int
+    guild_id: int | None
+    member: Member
+    locale: str
+    address: Address
     name: str
     options: Mapping[str, Option]
     focused: str
+
+
+Interaction: TypeAlias = Command | Component | Autocomplete
+"""An interaction with a person behind it."""
 
 
 class Other(NamedTuple):

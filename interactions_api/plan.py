@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from db_client.records import Record
@@ -56,8 +55,7 @@ class Sentences(NamedTuple):
     """The service has the records (if there are any), but the questions could not be answered in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Keep `records`, then ask `questions`, then say `stored(answers)`; or say what `sentences` has for the case.
 
     `stored` may give a further plan instead: a report must know the server's time zone before it can ask. The budget is

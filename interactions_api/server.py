@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from db_client.periods import DEFAULT_ZONE, Period, UnknownZone, Window, window_of, zone_named
@@ -14,8 +14,7 @@ from interactions_api.plan import Next, Plan, Rows, reading
 from interactions_api.words import Words
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """The settings that stand; what nobody decided has its default."""
 
     zone: ZoneInfo

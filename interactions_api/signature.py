@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import discord_interactions
 
@@ -34,8 +33,7 @@ class Unauthorized(Exception):
         super().__init__(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """The two headers of a request, well-formed; nothing is proved until `verify` returns."""
 
     signature: str

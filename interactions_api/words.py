@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 LOCALES = Path(__file__).parent / "locales"
 DEFAULT_LANGUAGE = "en"
@@ -21,8 +21,7 @@ DISCORD_LOCALES = (
 )
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """The texts of one language."""
 
     texts: Mapping[str, str]
@@ -32,8 +31,7 @@ class Words:
         return self.texts[key].format_map(values)
 
 
-@dataclass(frozen=True)
-class Catalogues:
+class Catalogues(NamedTuple):
     """All languages there are."""
 
     words: Mapping[str, Words]

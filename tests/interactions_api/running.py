@@ -89,6 +89,7 @@ def running(folder: Path, key: SigningKey, service_url: str, *options: str, **va
         "DISCORD_PUBLIC_KEY": key.verify_key.encode().hex(),
         "SQLITE_SERVICE_URL": service_url,
         "QUEUE_FILE": str(folder / "queue.db"),
+        "TMPDIR": str(folder),  # one that is killed leaves its folder of metrics to the next start
         **variables,
     }
     log = folder / "gunicorn.log"

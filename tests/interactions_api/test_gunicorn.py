@@ -128,3 +128,22 @@ def test_nothing_is_left_behind(tmp_path, key, service):
         assert list(tmp_path.glob("interactions-metrics-*"))
         assert endpoint.stop() == 0
     assert not list(tmp_path.glob("interactions-metrics-*"))
+
+
+def test_what_a_killed_endpoint_left_behind_is_removed_by_the_next_start(tmp_path, key, service):
+    """And nothing of one that runs."""
+    for name in ("killed", "running", "last"):
+        (tmp_path / name).mkdir()
+    with running(tmp_path / "killed", key, service.url, TMPDIR=str(tmp_path)):
+        (left,) = tmp_path.glob("interactions-metrics-*")
+    assert left.exists()
+    with running(tmp_path / "running", key, service.url, TMPDIR=str(tmp_path)) as first:
+        (used,) = tmp_path.glob("interactions-metrics-*")
+        assert used != left
+        with running(tmp_path / "last", key, service.url, TMPDIR=str(tmp_path)) as second:
+            folders = set(tmp_path.glob("interactions-metrics-*"))
+            assert used in folders
+            assert len(folders) == 2
+            assert second.stop() == 0
+        assert first.stop() == 0
+    assert not list(tmp_path.glob("interactions-metrics-*"))
