@@ -90,7 +90,7 @@ def test_while_the_service_is_gone_decisions_are_kept_and_arrive_later(make_endp
 
 
 def test_a_crowd_is_answered_in_time_while_the_service_hangs(make_endpoint, service):
-    """Eight threads, forty people at once: those behind wait with those before them, and for less than three seconds."""
+    """Eight threads, forty people at once: those behind wait for those before them, and less than three seconds."""
     with Unreliable(service.url) as proxy:
         endpoint = make_endpoint(proxy.url)
         proxy.faults[""] = "hang"
