@@ -7,6 +7,7 @@ entry that waited through an upgrade is delivered by the new version's SQL.
 from __future__ import annotations
 
 import enum
+import zlib
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -17,6 +18,9 @@ Decision: TypeAlias = Literal["in", "out", "erase"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 Visibility: TypeAlias = Literal["only_me", "server"]
 Setting: TypeAlias = Literal["time_zone", "leaderboard", "retention_days"]
+
+
+_CHECKSUM = ',"crc":'
 
 
 class Flags(enum.IntFlag):
@@ -55,9 +59,10 @@ class Record:
         return None
 
     def to_json(self) -> str:
-        """The record as one JSON object, its kind under `kind`."""
+        """The record as one JSON object: its kind under `kind`, and under `crc` a checksum of what comes before."""
         names: tuple[str, ...] = self.__match_args__
-        return fast_json.write({"kind": self.kind, **{name: getattr(self, name) for name in names}})
+        text = fast_json.write({"kind": self.kind, **{name: getattr(self, name) for name in names}})[:-1]
+        return f"{text}{_CHECKSUM}{zlib.crc32(text.encode())}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,9 +335,17 @@ KINDS: dict[str, type[Record]] = {
 
 
 def from_json(text: str) -> Record:
-    """The record that `to_json` wrote; raises Undecodable for anything else."""
+    """The record that `to_json` wrote; raises Undecodable for anything else, also if a byte of it has changed.
+
+    Records of earlier versions have no checksum and are taken without.
+    """
     try:
         fields: dict[str, Any] = fast_json.read(text)
+        checksum = fields.pop("crc", None)
+        if checksum is not None and checksum != zlib.crc32(text[: text.rindex(_CHECKSUM)].encode()):
+            raise Undecodable("damaged on the disk: its checksum is another")
         return KINDS[fields.pop("kind")](**fields)
+    except Undecodable:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
         raise Undecodable(f"not a record of this version: {type(problem).__name__}") from problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from db_client.erasure import LAST_DECISION, Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile, Settlement
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
-from db_client.records import Record, from_json
+from db_client.records import Record, Undecodable, from_json
 from db_client.sending import Sender
 from db_client.service import Service
 from db_client.settings import StoreSettings
@@ -27,6 +28,8 @@ __all__ = ["Delivered", "Fate", "QueueStatistics", "Receipt", "Store"]
 
 READERS = 8
 COMMIT_SOON_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,13 @@ class Store:
     def remembered_decisions(self) -> list[Record]:
         """The newest decision of each kind of each person, as kept on this queue file; oldest first."""
         self._own_delivery()
-        return [from_json(body) for body in self._queue.decisions()]
+        decisions: list[Record] = []
+        for body in self._queue.decisions():
+            try:
+                decisions.append(from_json(body))
+            except Undecodable as problem:
+                log.error("a remembered decision cannot be read and is left out", extra={"problem": str(problem)})
+        return decisions
 
     def statistics(self) -> QueueStatistics:
         """What waits, since when, how many are dead, and what was counted over the life of the queue file."""

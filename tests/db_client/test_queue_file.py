@@ -14,9 +14,11 @@ import pytest
 from db_client.erasure import Erasure
 from db_client.errors import NotKept, QueueFull
 from db_client.queue_file import NewEntry, QueueFile
-from db_client.records import Retraction, VoiceSession, from_json
+from db_client.records import Retraction, Undecodable, VoiceSession, from_json
 from db_client.room import Ballast
+from db_client.statements import Statement
 from tests.db_client.made import NOON, decision, store
+from tests.services import start_embedded
 from tests.waiting import eventually
 
 MIB = 1024 * 1024
@@ -363,3 +365,32 @@ def test_a_copy_of_the_file_alone_is_not_needed_for_salvage(tmp_path, queue):
         shutil.copyfile(queue.path, f"{queue.path}{suffix}")
     spoil_header(queue.path)
     assert bodies(QueueFile(queue.path, MIB)) == [1]
+
+
+@pytest.mark.parametrize("record", [decision(1, display_name="Zoë"), VoiceSession("s1", 1, 2, 3, NOON, "joined", 0, 1)])
+def test_a_changed_byte_of_an_entry_is_noticed(record):
+    """Whichever bit of it: the disk may not make another fact of what was kept. Entries without a checksum are read."""
+    body = record.to_json().encode()
+    for place in range(len(body)):
+        for bit in range(8):
+            damaged = bytearray(body)
+            damaged[place] ^= 1 << bit
+            with pytest.raises(Undecodable):
+                from_json(damaged.decode("utf-8", "replace"))
+    assert from_json(body.decode()) == record
+    assert from_json(body.decode().partition(',"crc"')[0] + "}") == record
+
+
+def test_a_damaged_entry_goes_to_the_dead_letters_and_the_others_arrive(tmp_path):
+    """Its reason says what happened to it; what it said is not sent."""
+    with start_embedded(tmp_path / "service") as service, store(tmp_path, service.url) as made:
+        made.keep([decision(1), decision(2, display_name="Ada"), decision(3)])
+        with made._queue._file.transaction() as connection:
+            connection.execute("UPDATE entries SET body = replace(body, 'Ada', 'Bda')")
+        made.start()
+        eventually(made.idle, what="delivery")
+        assert made.statistics().dead == 1
+        [letter] = made._queue.letters(dead=True, most=9)
+        assert "damaged on the disk" in letter.reason
+        (rows,) = made.query(Statement("SELECT interaction_id FROM consent_log ORDER BY 1", {}), within=20)
+    assert [row["interaction_id"] for row in rows] == [decision(1).interaction_id, decision(3).interaction_id]
