@@ -8,12 +8,18 @@ from pathlib import Path
 
 
 class PlainQueue:
-    """Texts in one table, each commit on disk (WAL, synchronous=FULL); for one thread, without bounds or checks."""
+    """Texts in one table; for one thread, without bounds or checks.
+
+    What is put is on disk when the call returns (WAL, synchronous=FULL). Of what is removed a power cut may undo the
+    newest, as with the queue file: a second connection with synchronous=NORMAL removes it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
+        self._remover = sqlite3.connect(path, isolation_level=None)
+        self._remover.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("CREATE TABLE q (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)")
 
     def put(self, bodies: Sequence[str]) -> None:
@@ -24,14 +30,15 @@ class PlainQueue:
 
     def oldest(self, most: int) -> list[tuple[int, str]]:
         """The ids and texts at the head of the queue."""
-        return self._connection.execute("SELECT id, body FROM q ORDER BY id LIMIT ?", (most,)).fetchall()
+        return self._remover.execute("SELECT id, body FROM q ORDER BY id LIMIT ?", (most,)).fetchall()
 
     def remove_through(self, last: int) -> None:
         """Removes the head of the queue up to that id, in one commit."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.execute("DELETE FROM q WHERE id <= ?", (last,))
-        self._connection.execute("COMMIT")
+        self._remover.execute("BEGIN IMMEDIATE")
+        self._remover.execute("DELETE FROM q WHERE id <= ?", (last,))
+        self._remover.execute("COMMIT")
 
     def close(self) -> None:
         """Closes the file."""
+        self._remover.close()
         self._connection.close()

@@ -53,7 +53,7 @@ def _of_size(folder: Path, size: int, count: int, rounds: int, goal: Goal | None
 def _queue_file(path: Path, records: Sequence[VoiceSession], size: int) -> tuple[float, float]:
     """Puts and drained entries per second of the queue file: what `Store.keep` and its deliverer do to it."""
     queue = QueueFile(path, StoreSettings().queue_max_bytes)
-    entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), r.started_at, r.replaces) for r in records]
+    entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), r.started_at) for r in records]
     queue.put([], {})  # the file and its tables are made now
     put = _rate(len(entries), lambda: [queue.put(batch, {}) for batch in _batches(entries, size)])
     with queue.delivering(wait=True):

@@ -19,7 +19,7 @@ from db_client import salvage
 from db_client.errors import NotKept, QueueFull
 from db_client.locks import FileLock, NotHad
 from db_client.queue_rows import row_of
-from db_client.queue_schema import PAGE_BYTES, SCHEMA_VERSION, create
+from db_client.queue_schema import EARLIER_VERSIONS, PAGE_BYTES, SCHEMA_VERSION, create
 
 CHECKPOINT_PAGES = 240  # what a checkpoint may have to add to the file stays below the ballast
 LOCK_SECONDS = 1.0  # a transaction takes some milliseconds; who waits longer waits for a process that stands still
@@ -41,15 +41,20 @@ class QueueConnection:
         self._mutex = threading.Lock()
         self._connection: apsw.Connection | None = None
         self._opened_file: tuple[int, int] | None = None
+        self._synced = True
         self._checked = False
         self._suspect = False
         self._file_lock = FileLock(Path(f"{path}-lock"))
         _close_across_forks(self)
 
     @contextmanager
-    def transaction(self) -> Iterator[apsw.Connection]:
-        """One durable transaction; rolled back if anything is raised in it."""
+    def transaction(self, *, synced: bool = True) -> Iterator[apsw.Connection]:
+        """One transaction, durable when it is over; rolled back if anything is raised in it.
+
+        One that is not synced survives a crash; a power cut may undo it until a synced one, of any process, follows.
+        """
         with self.locked() as connection:
+            self._sync(connection, synced)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -58,6 +63,12 @@ class QueueConnection:
                 with suppress(apsw.Error):  # what made the commit fail may have rolled it back already
                     connection.execute("ROLLBACK")
                 raise
+
+    def _sync(self, connection: apsw.Connection, synced: bool) -> None:
+        if synced is not self._synced:
+            # Not a statement from the cache: this pragma acts when it is compiled.
+            connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}", can_cache=False)
+            self._synced = synced
 
     @contextmanager
     def locked(self) -> Iterator[apsw.Connection]:
@@ -120,6 +131,7 @@ class QueueConnection:
                 self._make_room()
                 self._connection = self._open()
             self._opened_file = _identity(self.path)
+            self._synced = True
         return self._connection
 
     def _open(self) -> apsw.Connection:
@@ -129,8 +141,13 @@ class QueueConnection:
             if salvage.has_only_its_log(self.path):
                 raise apsw.CorruptError("the queue file is gone, its log is not")
             connection = _connect(self.path, self.most_pages)
-            if not self._checked or self._suspect:
+            of_today = connection.pragma("user_version") == SCHEMA_VERSION
+            if not self._checked or self._suspect or not of_today:
                 _examine(connection, thorough=self._suspect)
+            if not of_today:
+                connection.close()
+                salvage.renew(self.path)
+                connection = _connect(self.path, self.most_pages)
         except (apsw.CorruptError, apsw.NotADBError) as problem:
             salvaged = salvage.replace_damaged(self.path)
             log.error(
@@ -210,7 +227,7 @@ def _connect(path: Path, most_pages: int) -> apsw.Connection:
             create(connection)
         elif version > SCHEMA_VERSION:
             raise apsw.CantOpenError("a newer version of this program made the queue file")
-        elif version != SCHEMA_VERSION:
+        elif version not in (SCHEMA_VERSION, *EARLIER_VERSIONS):
             raise apsw.CorruptError("this is no queue file")
         if is_new:
             salvage.sync(path.parent)

@@ -86,7 +86,7 @@ class QueueFile:
         """Commits entries and notes (None removes one) durably, together; the ids under which the entries wait.
 
         What the erasures reach of earlier entries and dead letters is removed in the same commit, and from the log.
-        What is `settled` comes first, so that no new entry is taken for one that was delivered.
+        What is `settled` goes in the same commit.
         """
         if not self._ballast.is_there():
             self._make_ballast()
@@ -150,10 +150,12 @@ class QueueFile:
         """The oldest entries, in order."""
         with self._file.reading() as connection:
             rows = connection.execute("SELECT id, CAST(body AS BLOB) FROM entries ORDER BY id LIMIT ?", (most,))
-            return [Entry(*row) for row in rows.fetchall()]  # type: ignore[arg-type]
+            return list(map(Entry._make, rows))
 
     def settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
         """Removes delivered entries, moves refused ones to the dead letters with their reason, and counts, at once.
+
+        A power cut may undo the removal of delivered ones, but not once anything was put: they are delivered once more.
 
         On a full disk the ballast is given up for it, and, if that is not enough, it is done in smaller parts.
         """
@@ -184,7 +186,7 @@ class QueueFile:
                 connection.execute(f"PRAGMA max_page_count={self._file.most_pages}")
 
     def _settle(self, settled: Settlement) -> None:
-        with self._file.transaction() as connection:
+        with self._file.transaction(synced=bool(settled.dead)) as connection:
             settle_all(connection, settled)
 
     def position(self) -> Position:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby
-from operator import attrgetter
+from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
 from db_client.erasure import Erasure, left_of
-from db_client.queue_schema import BURY, COUNT, PUT, REMEMBER
+from db_client.queue_schema import BURY, COUNT, PUT, PUT_ROWS, REMEMBER, ROWS_AT_ONCE
 from db_client.records import DECISIONS, ConsentDecision, from_json
 
 
 class NewEntry(NamedTuple):
-    """A write to be kept. `replaces` drops a waiting entry with the same key; otherwise that one stands for both."""
+    """A write to be kept, its fields in the order of the columns.
 
-    key: str
+    An older entry of the same key that still waits is dropped for it; without a key it is a write of its own.
+    """
+
+    key: str | None
     person: int | None
     kind: str
     body: str
     created: int
-    replaces: bool
 
 
 Counts: TypeAlias = Mapping[tuple[str, str], int]
@@ -49,31 +50,24 @@ class Settlement(NamedTuple):
 
 
 def put_all(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[int]:
-    """Puts entries at the end; the ids under which they, or those that stand for them, wait."""
-    ids: list[int] = []
-    for replaces, of_one_sort in groupby(entries, key=attrgetter("replaces")):
+    """Puts entries at the end; the ids under which they wait, each greater by one than the one before."""
+    for replaces, of_one_sort in groupby(entries, key=_has_key):
         run = list(of_one_sort)
-        ids += [_replace(connection, entry) for entry in run] if replaces else _put_run(connection, run)
-    return ids
+        if replaces:
+            for entry in run:
+                connection.execute("DELETE FROM entries WHERE key = ?", (entry.key,))
+                connection.execute(PUT, entry)
+        else:
+            in_rows = len(run) - len(run) % ROWS_AT_ONCE
+            for first in range(0, in_rows, ROWS_AT_ONCE):
+                connection.execute(PUT_ROWS, tuple(chain.from_iterable(run[first : first + ROWS_AT_ONCE])))
+            connection.executemany(PUT, run[in_rows:])
+    last = connection.last_insert_rowid()
+    return list(range(last - len(entries) + 1, last + 1))
 
 
-def _put_run(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[int]:
-    before = connection.total_changes()
-    connection.executemany(PUT, [entry[:5] for entry in entries])
-    if connection.total_changes() - before == len(entries):
-        last = connection.last_insert_rowid()
-        return list(range(last - len(entries) + 1, last + 1))
-    return [_id_of(connection, entry.key) for entry in entries]
-
-
-def _replace(connection: apsw.Connection, entry: NewEntry) -> int:
-    connection.execute("DELETE FROM entries WHERE key = ?", (entry.key,))
-    connection.execute(PUT, entry[:5])
-    return connection.last_insert_rowid()
-
-
-def _id_of(connection: apsw.Connection, key: str) -> int:
-    return int(row_of(connection, "SELECT id FROM entries WHERE key = ?", key)[0])
+def _has_key(entry: NewEntry) -> bool:
+    return entry.key is not None
 
 
 def settle_all(connection: apsw.Connection, settled: Settlement) -> None:

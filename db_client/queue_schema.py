@@ -5,19 +5,21 @@ from __future__ import annotations
 import apsw
 
 PAGE_BYTES = 4096
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+EARLIER_VERSIONS = (2,)  # had a unique key on every entry
 SCHEMA = """
 CREATE TABLE entries (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
-  key     TEXT NOT NULL UNIQUE,
+  key     TEXT,
   person  INTEGER,
   kind    TEXT NOT NULL,
   body    TEXT NOT NULL,
   created INTEGER NOT NULL
 );
+CREATE UNIQUE INDEX entries_by_key ON entries (key) WHERE key IS NOT NULL;
 CREATE TABLE dead (
   id      INTEGER PRIMARY KEY,
-  key     TEXT NOT NULL,
+  key     TEXT,
   person  INTEGER,
   kind    TEXT NOT NULL,
   body    TEXT NOT NULL,
@@ -37,7 +39,10 @@ CREATE TABLE decisions (
 INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', 0);
 """
 
-PUT = "INSERT INTO entries (key, person, kind, body, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+PUT = "INSERT INTO entries (key, person, kind, body, created) VALUES (?, ?, ?, ?, ?)"
+ROWS_AT_ONCE = 20
+PUT_ROWS = PUT + ", (?, ?, ?, ?, ?)" * (ROWS_AT_ONCE - 1)
+"""Twenty rows: a statement run costs as much as some rows do."""
 POSITION = """
 SELECT coalesce((SELECT min(id) FROM entries), (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'entries')),
        coalesce((SELECT max(id) FROM dead), 0)
@@ -48,7 +53,7 @@ SELECT id, key, person, kind, body, created, ?, ? FROM entries WHERE id = ?
 """
 REVIVE = """
 INSERT INTO entries (key, person, kind, body, created)
-SELECT key, person, kind, body, created FROM dead WHERE id = ? ON CONFLICT (key) DO NOTHING
+SELECT key, person, kind, body, created FROM dead WHERE id = ? ON CONFLICT DO NOTHING
 """
 COUNT = """
 INSERT INTO counters (name, label, n) VALUES (?, ?, ?) ON CONFLICT (name, label) DO UPDATE SET n = n + excluded.n

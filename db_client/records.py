@@ -42,16 +42,14 @@ class Undecodable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What all records share: a kind, a key that is unique per write, and the person it is about, if any."""
+    """What all records share: a kind, perhaps a key, and the person it is about, if any."""
 
     kind: ClassVar[str]
-    replaces: ClassVar[bool] = False
-    """True if a newer record of the same key makes an older one that still waits needless."""
 
     @property
-    def key(self) -> str:
-        """Two records with the same key are the same write (or, with `replaces`, the newer stands for both)."""
-        raise NotImplementedError
+    def key(self) -> str | None:
+        """A newer record of the same key makes an older one that still waits needless; None: a write of its own."""
+        return None
 
     @property
     def person(self) -> int | None:
@@ -60,8 +58,7 @@ class Record:
 
     def to_json(self) -> str:
         """The record as one JSON object: its kind under `kind`, and under `crc` a checksum of what comes before."""
-        names: tuple[str, ...] = self.__match_args__
-        text = fast_json.write({"kind": self.kind, **{name: getattr(self, name) for name in names}})[:-1]
+        text = f'{{"kind":"{self.kind}",{fast_json.write(self)[1:-1]}'
         return f"{text}{_CHECKSUM}{zlib.crc32(text.encode())}}}"
 
 
@@ -81,11 +78,6 @@ class ConsentDecision(Record):
     display_name: str = ""
     avatar_url: str | None = None
     visibility: Visibility = "only_me"
-
-    @property
-    def key(self) -> str:
-        """The deciding interaction."""
-        return f"consent:{self.interaction_id}"
 
     @property
     def person(self) -> int | None:
@@ -130,11 +122,6 @@ class VoiceSession(Record):
     flags_at: int = 0
 
     @property
-    def key(self) -> str:
-        """The session at this revision."""
-        return f"session:{self.session_id}:{self.revision}"
-
-    @property
     def person(self) -> int | None:
         """Whose session it is."""
         return self.user_id
@@ -151,11 +138,6 @@ class Retraction(Record):
     revision: int
 
     @property
-    def key(self) -> str:
-        """The session at this revision."""
-        return f"retraction:{self.session_id}:{self.revision}"
-
-    @property
     def person(self) -> int | None:
         """Whose session it was."""
         return self.user_id
@@ -166,7 +148,6 @@ class Guild(Record):
     """A guild as last seen on the gateway; `left_at` is when the bot left it, in milliseconds since 1970 UTC."""
 
     kind: ClassVar[str] = "guild"
-    replaces: ClassVar[bool] = True
 
     guild_id: int
     name: str
@@ -185,7 +166,6 @@ class Channel(Record):
     """A voice or stage channel as last seen on the gateway; `channel_type` is Discord's number (2 voice, 13 stage)."""
 
     kind: ClassVar[str] = "channel"
-    replaces: ClassVar[bool] = True
 
     channel_id: int
     guild_id: int
@@ -206,7 +186,6 @@ class Watermark(Record):
     """The last moment (milliseconds since 1970 UTC) at which a shard is known to have seen the gateway."""
 
     kind: ClassVar[str] = "watermark"
-    replaces: ClassVar[bool] = True
 
     shard_id: int
     observed_at: int
@@ -232,11 +211,6 @@ class GuildSetting(Record):
     setting: Setting
     value: str | None
 
-    @property
-    def key(self) -> str:
-        """The deciding interaction, for this setting."""
-        return f"guild_setting:{self.interaction_id}:{self.setting}"
-
 
 @dataclass(frozen=True, slots=True)
 class ChannelRecording(Record):
@@ -248,11 +222,6 @@ class ChannelRecording(Record):
     guild_id: int
     channel_id: int
     recorded: bool
-
-    @property
-    def key(self) -> str:
-        """The deciding interaction, for this channel."""
-        return f"channel_recording:{self.interaction_id}:{self.channel_id}"
 
     @property
     def at(self) -> int:
@@ -268,7 +237,6 @@ class Lease(Record):
     """
 
     kind: ClassVar[str] = "lease"
-    replaces: ClassVar[bool] = True
 
     name: str
     holder: str
@@ -288,7 +256,6 @@ class Removal(Record):
     """
 
     kind: ClassVar[str] = "removal"
-    replaces: ClassVar[bool] = True
 
     guild_id: int
     at: int
@@ -306,7 +273,6 @@ class TotalsRebuild(Record):
     """The wish to make one guild's totals anew from its sessions."""
 
     kind: ClassVar[str] = "totals_rebuild"
-    replaces: ClassVar[bool] = True
 
     guild_id: int
 

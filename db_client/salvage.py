@@ -10,12 +10,13 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 
-from db_client.queue_schema import COUNT, PAGE_BYTES, SCHEMA_VERSION, create
+from db_client.queue_schema import COUNT, EARLIER_VERSIONS, PAGE_BYTES, SCHEMA_VERSION, create
 
 MOST_PROBES = 200_000
 KEPT_DAYS = 7  # a damaged file holds people's data that no erasure reaches: time enough to look at it, and no more
@@ -53,12 +54,30 @@ def replace_damaged(path: Path) -> Salvaged:
     building = Path(f"{path}-salvaging")
     _remove(scratch, building)
     rows = _rebuild(path, scratch, building)
+    _put_in_place(path, building)
+    _remove(scratch)
+    return Salvaged(aside, rows)
+
+
+def renew(path: Path) -> None:
+    """Puts a new queue file with the same rows in place of a sound one of an earlier version; to be called likewise."""
+    building = Path(f"{path}-salvaging")
+    _remove(building)
+    try:
+        with closing(apsw.Connection(str(building))) as new:
+            create(new)
+            _copied(path, new)
+        _put_in_place(path, building)
+    except BaseException:
+        _remove(building)  # on a full disk its space is wanted
+        raise
+
+
+def _put_in_place(path: Path, building: Path) -> None:
     sync(building)
     building.rename(f"{path}-salvaged")
     sync(path.parent)
-    _remove(scratch)
     finish(path)
-    return Salvaged(aside, rows)
 
 
 def has_only_its_log(path: Path) -> bool:
@@ -157,7 +176,7 @@ def _copied(damaged: Path, new: apsw.Connection) -> int | None:
     """Copies what can be read; how many entries and dead letters, or None if not even the schema can be read."""
     try:
         old = apsw.Connection(str(damaged))
-        if old.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
+        if old.pragma("user_version") not in (SCHEMA_VERSION, *EARLIER_VERSIONS):
             return None
         old.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.Error:

@@ -215,7 +215,7 @@ class Store:
     def _put(self, records: Sequence[Record], notes: Mapping[str, str | None], waiter: Waiter | None = None) -> _Put:
         self._own_delivery()
         now = self._clock()
-        entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), now, r.replaces) for r in records]
+        entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), now) for r in records]
         return _Put(entries, dict(notes), erasures_in(records), waiter)
 
     def _renew_after_fork(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -17,8 +18,8 @@ def read(text: str | bytes) -> Any:
 
 
 def write(value: Any) -> str:
-    """The value as JSON without spaces; raises TypeError or ValueError for what is no JSON."""
+    """The value, perhaps a dataclass, as JSON without spaces; raises TypeError or ValueError for what is no JSON."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=asdict)

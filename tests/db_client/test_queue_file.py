@@ -24,8 +24,8 @@ from tests.waiting import eventually
 MIB = 1024 * 1024
 
 
-def entry(number: int, *, size: int = 100, replaces: bool = False) -> NewEntry:
-    return NewEntry(f"key:{number}", number, "test", f"{number}:" + "b" * size, NOON + number, replaces)
+def entry(number: int, *, size: int = 100, key: str | None = None) -> NewEntry:
+    return NewEntry(key, number, "test", f"{number}:" + "b" * size, NOON + number)
 
 
 @pytest.fixture
@@ -44,6 +44,17 @@ def test_entries_come_out_in_the_order_they_went_in(queue):
     assert queue.put([entry(3), entry(1)], {}) == [1, 2]
     assert queue.put([entry(2)], {}) == [3]
     assert bodies(queue) == [3, 1, 2]
+
+
+def test_many_are_put_in_order_and_a_key_stands_once(queue):
+    """However many are put at once, each waits under the id that is told; an older one of the same key gives way."""
+    queue.put([entry(1, key="mark"), entry(2, key="other")], {})
+    many = [entry(number, key="mark" if number in (40, 77) else None) for number in range(10, 110)]
+    ids = queue.put(many, {})
+    told = dict(zip(ids, range(10, 110), strict=True))
+    waiting = queue.waiting(1000)
+    assert [int(one.body.split(b":")[0]) for one in waiting] == [2, *(n for n in range(10, 110) if n != 40)]
+    assert all(told[one.id] == int(one.body.split(b":")[0]) for one in waiting[1:])
 
 
 def test_settling_moves_the_refused_and_removes_the_delivered(queue):
@@ -350,9 +361,7 @@ def test_forgetting_what_was_before_a_decision_keeps_what_came_with_it(tmp_path)
 
 def test_erase_reaches_unreadable_dead_letters_by_their_time(queue):
     """An entry that cannot be read goes if it was kept before the erasure."""
-    queue.put(
-        [NewEntry("a", 42, "x", "garbage", NOON, False), NewEntry("b", 42, "x", "garbage", NOON + 10**9, False)], {}
-    )
+    queue.put([NewEntry(None, 42, "x", "garbage", NOON), NewEntry(None, 42, "x", "garbage", NOON + 10**9)], {})
     assert queue.erase([Erasure(42, decision(10).interaction_id)]) == 1
     assert queue.persons() == [42]
 

@@ -320,14 +320,22 @@ def test_notes_are_committed_with_the_records(tmp_path):
         assert made.notes("shard:") == {"shard:0:seq": "7"}
 
 
-def test_the_same_write_waits_once_and_a_replacing_one_stands_for_the_older(tmp_path):
-    """A key that waits is not kept again; a record that replaces takes the older one's place, at the end."""
+def test_a_newer_record_of_the_same_key_stands_for_the_older(tmp_path):
+    """It waits at the end, and the older one no longer."""
     with store(tmp_path) as made:
-        assert made.keep([decision(1)]) == made.keep([decision(1)])
         made.keep([watermark(1)])
         made.keep([decision(2)])
         made.keep([watermark(2)])
-        assert made.statistics().waiting == 3
+        assert made.statistics().waiting == 2
+
+
+def test_the_same_write_kept_twice_takes_effect_once(fresh, tmp_path):
+    """Whoever is in doubt keeps it again: it may wait twice, and is stored once, and both who wait are told so."""
+    with store(tmp_path, fresh.url) as made:
+        receipts = [made.keep([decision(1)]), made.keep([decision(1)])]
+        made.start()
+        assert [made.deliver(receipt, within=20) for receipt in receipts] == [Fate.STORED] * 2
+        assert log(made) == [5001]
 
 
 def test_stop_delivers_the_rest(fresh, tmp_path):

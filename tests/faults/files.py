@@ -27,7 +27,7 @@ PEOPLE = 200  # the newest decisions of each are remembered, so people are what 
 
 
 def numbered(number: int, size: int = 300) -> NewEntry:
-    return NewEntry(f"key:{number}", number, "test", f"{number}:" + "b" * size, number, False)
+    return NewEntry(None, number, "test", f"{number}:" + "b" * size, number)
 
 
 def numbers(queue: QueueFile, most: int = 1_000_000) -> list[int]:

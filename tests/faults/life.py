@@ -24,7 +24,7 @@ PEOPLE = 7
 
 
 def numbered(number: int) -> NewEntry:
-    return NewEntry(f"key:{number}", number % PEOPLE, "test", f"{number}:" + "b" * 2000, number, False)
+    return NewEntry(None, number % PEOPLE, "test", f"{number}:" + "b" * 2000, number)
 
 
 def number_of(body: bytes) -> int:
@@ -109,7 +109,7 @@ def live(queue: QueueFile, tell: Teller, first: int, *, revive: bool = True) -> 
         tell("revived", numbers[0])
     tell("settling", numbers[1])
     queue.drop([refused[1].id])
-    tell("settled", numbers[1])
+    tell("dropped", numbers[1])
     queue.close()
 
 

@@ -77,7 +77,7 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
             records = [decision(self.lane * LANE + number, display_name="d" * size) for number in numbers]
             if poison:
                 records.append(decision(self.lane * LANE + LANE // 2 + self.poison, "maybe"))  # type: ignore[arg-type]
-            entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), NOON, r.replaces) for r in records]
+            entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), NOON) for r in records]
             try:
                 self.processes[process].queue.put(entries, {"last": str(numbers[-1])})
             except QueueFull:
@@ -91,7 +91,7 @@ def machine(world: World) -> type[RuleBasedStateMachine]:
             mark = watermark(observed_at)
             try:
                 self.processes[process].queue.put(
-                    [NewEntry(mark.key, mark.person, mark.kind, mark.to_json(), NOON, True)], {}
+                    [NewEntry(mark.key, mark.person, mark.kind, mark.to_json(), NOON)], {}
                 )
             except QueueFull:
                 return

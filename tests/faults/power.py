@@ -84,7 +84,7 @@ def power_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
                 queue.close()
         acknowledged += len(story.must.get("put", ()))
         shutil.rmtree(here)
-    return Figure(f"{count} cuts, {acknowledged} acknowledged: 0 lost, 0 back, 0 open failures")
+    return Figure(f"{count} cuts, {acknowledged} acknowledged: 0 lost, nothing older back, 0 open failures")
 
 
 @campaign(

@@ -23,6 +23,7 @@ DURABLE = (
     "pwrite64,write,fdatasync,fsync,ftruncate,unlink,unlinkat,rename,renameat,link,linkat,mkdir,mkdirat"
     ",fallocate,sendfile,copy_file_range,flock"
 )
+SYNCED = ("put", "buried", "revived", "dropped")
 
 
 def trace(folder: Path, inject: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,19 +51,24 @@ def calls(folder: Path) -> Counter[str]:
 
 
 class Story:
-    """What a life told: `may` may have happened to a number, `must` has. Of the lines only the first `certain` are sure
-    to have been told before the end.
+    """What a life told: `may` may have happened to a number, `must` has.
+
+    After a power cut (`cut_after`: so many lines were sure to have been told before it) only what was synced must have:
+    a settlement is as soon as anything else is done after it.
     """
 
-    def __init__(self, lines: list[str], certain: int | None = None) -> None:
+    def __init__(self, lines: list[str], cut_after: int | None = None) -> None:
         self.may: dict[str, set[int]] = {}
         self.must: dict[str, set[int]] = {}
-        for place, line in enumerate(lines):
-            what, *numbers = line.split()
+        told = [(what, set(map(int, numbers))) for what, *numbers in map(str.split, lines)]
+        certain = told[:cut_after]
+        synced = max((place for place, (what, _) in enumerate(certain) if what in SYNCED), default=-1)
+        for what, numbers in told:
             if what.endswith("ing"):
-                self.may.setdefault(what, set()).update(map(int, numbers))
-            elif certain is None or place < certain:
-                self.must.setdefault(what, set()).update(map(int, numbers))
+                self.may.setdefault(what, set()).update(numbers)
+        for place, (what, numbers) in enumerate(certain):
+            if cut_after is None or what in SYNCED or place < synced:
+                self.must.setdefault(what, set()).update(numbers)
 
     @classmethod
     def told(cls, folder: Path) -> Story:
@@ -80,6 +86,7 @@ class Story:
         assert set(here) <= put | self.may.get("putting", set()), "something was made up"
         assert put - set(here) <= self.may.get("settling", set()), "an acknowledged put is missing"
         assert not set(here) & self.must.get("settled", set()), "a settled entry is back"
+        assert not set(here) & self.must.get("dropped", set()), "a dropped letter is back"
         assert set(dead) <= self.may.get("burying", set()), "a dead letter of what was not refused"
         assert self.must.get("buried", set()) & set(waiting) <= self.may.get("reviving", set()), "the dead are back"
         assert not self.must.get("revived", set()) & set(dead), "a revived letter is dead"
