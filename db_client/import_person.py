@@ -13,16 +13,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from db_client.errors import DbClientError
+from db_client.command import PATIENCE_S, run, settings_of, stored
 from db_client.export import NotAnExport, Person, person_of, records_of
-from db_client.records import Lease, Record
+from db_client.records import Lease
 from db_client.report_statements import person_decisions
-from db_client.settings import StoreSettings
-from db_client.store import Fate, Store
-from program.environment import Environment, SettingsError
+from db_client.store import Store
 
 BATCH = 500
-PATIENCE_S = 60.0
 
 
 class KnownAlready(Exception):
@@ -37,19 +34,13 @@ def import_person(store: Store, person: Person, now: int) -> int:
     records = records_of(person)
     exported = {decision["interaction_id"] for decision in person.decisions}
     # The first write makes the tables of a service that has none yet.
-    _deliver(store, [Lease("import", str(now), now, now)])
+    stored(store, [Lease("import", str(now), now, now)])
     [rows] = store.query(person_decisions(person.user_id), within=PATIENCE_S)
     if not {row["interaction_id"] for row in rows} <= exported:
         raise KnownAlready
     for first in range(0, len(records), BATCH):
-        _deliver(store, records[first : first + BATCH])
+        stored(store, records[first : first + BATCH])
     return len(records)
-
-
-def _deliver(store: Store, records: Sequence[Record]) -> None:
-    fate = store.deliver(store.keep(records), within=PATIENCE_S)
-    if fate is not Fate.STORED:
-        raise DbClientError(f"the service did not take it ({fate.name.lower()})")
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:]), variables: Mapping[str, str] = os.environ) -> int:
@@ -57,31 +48,31 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:]), variables: Mapping[str,
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m db_client.import_person FILE   (a zip that /my_data sent)", file=sys.stderr)
         return 2
-    environment = Environment(variables)
-    settings = StoreSettings.read(environment)
+    settings = settings_of(variables)
+    if settings is None:
+        return 2
     try:
-        environment.check()
         person = person_of(Path(arguments[0]).read_bytes())
-    except (SettingsError, NotAnExport, OSError) as problem:
+    except (NotAnExport, OSError) as problem:
         print(f"Nothing was imported: {problem}", file=sys.stderr)
         return 2
-    store = Store(settings)
-    store.start()
     try:
-        import_person(store, person, time.time_ns() // 1_000_000)
+        return run(
+            settings,
+            lambda store: _imported(store, person),
+            unfinished="What was imported stays; run it again later.",
+        )
     except KnownAlready:
         print("Nothing was imported: the service already knows this person, by other decisions.", file=sys.stderr)
         return 1
     except NotAnExport as problem:
-        print(f"Nothing was imported: {problem}.", file=sys.stderr)
+        print(f"Nothing was imported: {problem}", file=sys.stderr)
         return 2
-    except DbClientError as problem:
-        print(f"Not finished: {problem}. What was imported stays; run it again later.", file=sys.stderr)
-        return 1
-    finally:
-        store.stop(within=5)
-    print(f"Imported {len(person.decisions)} decisions and {len(person.sessions)} sessions.")
-    return 0
+
+
+def _imported(store: Store, person: Person) -> str:
+    import_person(store, person, time.time_ns() // 1_000_000)
+    return f"Imported {len(person.decisions)} decisions and {len(person.sessions)} sessions."
 
 
 if __name__ == "__main__":

@@ -13,47 +13,33 @@ import os
 import sys
 from collections.abc import Mapping
 
-from db_client.errors import DbClientError
-from db_client.settings import StoreSettings
-from db_client.store import Fate, Store
-from program.environment import Environment, SettingsError
+from db_client.command import run, settings_of, stored
+from db_client.store import Store
 
 BATCH = 100
-PATIENCE_S = 60.0
 
 
 def reapply(store: Store) -> int:
     """Sends the remembered decisions again, oldest first; how many. Raises DbClientError if the service is away."""
     decisions = store.remembered_decisions()
     for first in range(0, len(decisions), BATCH):
-        fate = store.deliver(store.keep(decisions[first : first + BATCH]), within=PATIENCE_S)
-        if fate is not Fate.STORED:
-            raise DbClientError(f"the service did not take it ({fate.name.lower()})")
+        stored(store, decisions[first : first + BATCH])
     return len(decisions)
 
 
 def main(variables: Mapping[str, str] = os.environ) -> int:
     """The command line; the exit status."""
-    environment = Environment(variables)
-    settings = StoreSettings.read(environment)
-    try:
-        environment.check()
-    except SettingsError as problem:
-        print(problem, file=sys.stderr)
+    settings = settings_of(variables)
+    if settings is None:
         return 2
     if not settings.queue_file.exists():
         print(f"There is no queue file at {settings.queue_file}: set QUEUE_FILE.", file=sys.stderr)
         return 2
-    store = Store(settings)
-    store.start()
-    try:
-        print(f"{reapply(store)} decisions stand again.")
-    except DbClientError as problem:
-        print(f"Not finished: {problem}. What is kept will be delivered; run it again later.", file=sys.stderr)
-        return 1
-    finally:
-        store.stop(within=5)
-    return 0
+    return run(
+        settings,
+        lambda store: f"{reapply(store)} decisions stand again.",
+        unfinished="What is kept will be delivered; run it again later.",
+    )
 
 
 if __name__ == "__main__":
