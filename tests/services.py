@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -115,7 +115,7 @@ def start_embedded(folder: Path, **env: str) -> RunningService:
         variables = {"SQLITE_FILE": str(folder / "bigbrother.db"), "PORT": "0", **env}
         if port:
             variables["PORT"] = str(port)
-        return _spawn([sys.executable, "-m", "sqlite_service"], log, variables)
+        return spawn([sys.executable, "-m", "sqlite_service"], log, variables)
 
     return RunningService(folder, start)
 
@@ -137,7 +137,7 @@ def start_rqlited(folder: Path, *options: str) -> RunningService:
     def start(port: int, log: Path) -> subprocess.Popen[bytes]:
         if not port:
             log.write_text(f"listening on http://127.0.0.1:{http}\n")
-        return _spawn([binary, *arguments, str(folder / "rqlite")], log, {})
+        return spawn([binary, *arguments, str(folder / "rqlite")], log, {})
 
     return RunningService(folder, start)
 
@@ -151,8 +151,18 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def _spawn(command: list[str], log: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SQLITE_", "RQLITE_"))}
+def spawn(
+    command: Sequence[str],
+    log: Path,
+    variables: Mapping[str, str],
+    *,
+    without: tuple[str, ...] = ("SQLITE_", "RQLITE_"),
+) -> subprocess.Popen[bytes]:
+    """A program in the checkout and in a process group of its own; what it writes goes to the end of `log`.
+
+    Of this process's variables those that begin with one of `without` are left out.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(without)}
     with log.open("ab") as output:
         return subprocess.Popen(
             command,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from db_client.reading_statements import standing
 from db_client.records import ConsentDecision, Visibility
+from interactions_api.commands.deciding import Standing, deciding
 from interactions_api.commands.definition import slash_command, text_option
 from interactions_api.interaction import Command
-from interactions_api.plan import Plan, Rows, Say, Sentences
+from interactions_api.plan import Plan, Say
 from interactions_api.reply import harmless, moment
 from interactions_api.words import Catalogues, Words
 
@@ -39,33 +37,19 @@ def handle(command: Command, words: Words) -> Plan | Say:
         avatar_url=member.avatar_url,
         visibility=visibility,
     )
-    decided = {"decided": moment(decision.at), "leave": words("opt_out.name")}
-    return Plan(
-        records=(decision,),
-        questions=(standing(member.user_id),),
-        stored=partial(_what_stands, decision, words),
-        told=True,
-        sentences=Sentences(
-            kept=words("opt_in.kept", **decided),
-            refused=words("refused"),
-            not_kept=words("opt_in.not_kept"),
-            unread=words("opt_in.unread", **decided),
-        ),
-    )
+    decided, leave = moment(decision.at), words("opt_out.name")
 
+    def what_stands(row: Standing | None) -> str:
+        if row is None or not row["opted_in"]:
+            return words("opt_in.overruled", decided=decided)
+        return words(
+            "opt_in.stored",
+            since=moment(row["since"]),
+            username=harmless(decision.username),
+            display_name=harmless(decision.display_name),
+            avatar=words("opt_in.avatar" if decision.avatar_url else "opt_in.no_avatar"),
+            visibility=words(f"opt_in.seen_by.{row['visibility']}"),
+            leave=leave,
+        )
 
-def _what_stands(decision: ConsentDecision, words: Words, answers: Sequence[Rows]) -> str:
-    """By what the service holds now, which is a newer decision's if this one came late or again."""
-    [rows] = answers
-    if not rows or not rows[0]["opted_in"]:
-        return words("opt_in.overruled", decided=moment(decision.at))
-    [row] = rows
-    return words(
-        "opt_in.stored",
-        since=moment(row["since"]),
-        username=harmless(decision.username),
-        display_name=harmless(decision.display_name),
-        avatar=words("opt_in.avatar" if decision.avatar_url else "opt_in.no_avatar"),
-        visibility=words(f"opt_in.seen_by.{row['visibility']}"),
-        leave=words("opt_out.name"),
-    )
+    return deciding(words, NAME, decision, what_stands, decided=decided, leave=leave)

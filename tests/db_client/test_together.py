@@ -108,3 +108,53 @@ def test_an_act_under_way_is_waited_for():
     asking.join(30)
     assert seen == [["offered"]]
     assert done == ["offered"]
+
+
+def test_whoever_gives_up_is_not_acted_for_and_does_not_keep_the_turn():
+    """A thread that has slept long enough goes, whether it was to act next or not; those behind it get their turn."""
+    acts: list[list[int]] = []
+    gate = threading.Event()
+
+    def act(items: list[int]) -> None:
+        acts.append(items)
+        if items == [0]:
+            gate.wait(30)
+
+    together = Together(act)
+    acting = threading.Thread(target=together.do, args=(0,))
+    acting.start()
+    eventually(lambda: acts == [[0]], what="the first act")
+    together.do(1, within=0.01)
+    patient = threading.Thread(target=together.do, args=(2,), kwargs={"within": 30})
+    patient.start()
+    eventually(lambda: len(together._waiting) == 1, what="the next one waits")
+    together.do(3, within=0.0)
+    gate.set()
+    acting.join(30)
+    patient.join(30)
+    together.do(4, within=0.0)
+    assert acts == [[0], [2], [4]]
+
+
+def test_a_turn_that_comes_as_one_gives_up_goes_to_the_next():
+    """However often both happen at once, nobody is left behind."""
+    acts: list[int] = []
+    together = Together(acts.extend)
+
+    def hurry() -> None:
+        for _ in range(300):
+            together.do(0, within=0.0)
+
+    def wait() -> None:
+        for _ in range(300):
+            together.do(1)
+
+    threads = [threading.Thread(target=target, daemon=True) for target in (hurry, wait, hurry, wait)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert acts.count(1) == 600
+    together.do(2, within=0.0)
+    assert acts[-1] == 2

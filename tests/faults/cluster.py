@@ -12,7 +12,7 @@ from types import TracebackType
 
 from tests.faults.campaign import Skipped
 from tests.faults.proxy import FaultProxy
-from tests.services import NO_RQLITED, _spawn, free_ports, rqlited_binary
+from tests.services import NO_RQLITED, free_ports, rqlited_binary, spawn
 from tests.waiting import eventually
 
 NODES = 3
@@ -59,7 +59,7 @@ class Cluster:
                 str(here / "rqlite"),
             ]
             self._commands.append(([binary, *options], here / "log"))
-        self._nodes = [_spawn(command, log, {}) for command, log in self._commands]
+        self._nodes = [spawn(command, log, {}) for command, log in self._commands]
         self._balancer = Balancer(self)
         self._watcher = threading.Thread(target=self._watch, name="readiness")
 
@@ -96,7 +96,7 @@ class Cluster:
             self._nodes[number].wait(60)
 
     def restart(self, number: int) -> None:
-        self._nodes[number] = _spawn(*self._commands[number], {})
+        self._nodes[number] = spawn(*self._commands[number], {})
 
     def _watch(self) -> None:
         while not self._over.wait(READY_SECONDS):

@@ -16,6 +16,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
+from tests import services
 from tests.interactions_api import discord
 from tests.waiting import eventually
 
@@ -25,17 +26,8 @@ OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "LOG_", "INTERACTION_", "PROMETHEUS_", 
 
 def spawn(log: Path, *options: str, **variables: str) -> subprocess.Popen[bytes]:
     """`gunicorn 'interactions_api.app:create_app()'` on any free port, its output in `log`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     command = [sys.executable, "-m", "gunicorn", "interactions_api.app:create_app()", "--bind", "127.0.0.1:0", *options]
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command,
-            cwd=REPOSITORY,
-            env={**inherited, **variables},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    return services.spawn(command, log, variables, without=OURS)
 
 
 class Running:
