@@ -25,7 +25,8 @@ OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "LOG_", "INTERACTION_", "PROMETHEUS_", 
 
 
 def spawn(log: Path, *options: str, **variables: str) -> subprocess.Popen[bytes]:
-    """`gunicorn 'interactions_api.app:create_app()'` on any free port, its output in `log`."""
+    """`gunicorn 'interactions_api.app:create_app()'` on any free port, its output alone in `log`."""
+    log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "gunicorn", "interactions_api.app:create_app()", "--bind", "127.0.0.1:0", *options]
     return services.spawn(command, log, variables, without=OURS)
 
