@@ -58,17 +58,23 @@ def _just_written(ledger: Ledger, row: VoiceSession, mark: int) -> bool:
 
 
 def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
-    """The earlier beginning stands: theirs is continued under its id, or ours replaces it."""
+    """The earlier beginning stands: theirs is continued under its id, or ours replaces it.
+
+    Ours does so once only: if it is not there the next time, something that is over stands in its way, and theirs is
+    continued after all. What is compared is the running part: those that a decision ended before it stay as they are.
+    """
     ledger.revision = max(ledger.revision, row.revision)
-    obsolete = [session_id for session_id in stay.recorded if session_id != row.session_id]
-    if row.started_at > stay.started_at:
+    running = [session for session in stay.recorded.values() if session.ended_at is None]
+    began = min((session.started_at for session in running), default=stay.started_at)
+    if row.started_at > began and not stay.contested:
+        stay.contested = True
         ledger.items.append(Retraction(row.session_id, row.user_id, ledger.next_revision(now)))
-        for session_id in obsolete:
-            ledger.write_again(stay, session_id)
+        for session in running:
+            ledger.write_again(stay, session.session_id)
         return
-    for session_id in obsolete:
-        ledger.items.append(Retraction(session_id, row.user_id, ledger.next_revision(now)))
-        ledger.items.append(Note(open_key(session_id), None))
+    for session in running:
+        ledger.items.append(Retraction(session.session_id, row.user_id, ledger.next_revision(now)))
+        ledger.items.append(Note(open_key(session.session_id), None))
     stay.go_on_from(row)
     ledger.write_again(stay, row.session_id)
 

@@ -47,6 +47,8 @@ class Stay:
     """The revision of the newest record of this stay."""
     doubted: bool = False
     """What was sent may have been cut or refused by a service that knew more than we did: it is to be sent again."""
+    contested: bool = False
+    """It was written in place of another listener's session once (`heal`)."""
 
     def end(self, at: int, by: str, *, since: int, until: int) -> None:
         """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""

@@ -1,0 +1,76 @@
+"""Two listeners on one shard, each with its own disk: after a comparison or two they agree, and nobody is doubled."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gateway_listener.harness import ADA, DESK, GUILD, Harness, Service
+
+
+@pytest.fixture
+def both() -> tuple[Harness, Harness]:
+    """Both see the same guild, and Ada, who is in, come to the desk."""
+    service = Service()
+    first, second = (Harness(service=service, prefix=prefix) for prefix in ("first", "second"))
+    for world in (first, second):
+        world.connect({GUILD: {}})
+    first.opt_in(ADA)
+    second.follow()
+    for world in (first, second):
+        world.pass_ms(1000)
+        world.state(ADA, DESK)
+    return first, second
+
+
+def together(both: tuple[Harness, Harness], milliseconds: int) -> None:
+    for world in both:
+        world.pass_ms(milliseconds)
+
+
+def test_the_second_takes_over_what_the_first_has_written(both: tuple[Harness, Harness]) -> None:
+    """Its own copy was refused; one comparison, and both go on with one session."""
+    first, second = both
+    together(both, 1000)
+    assert (first.compare(), second.compare()) == ({}, {"unknown": 1})
+    assert (first.compare(), second.compare()) == ({}, {})
+    together(both, 1000)
+    second.state(ADA, None)
+    assert first.times(ADA) == [(DESK, 1000, 3000, "joined", "left")]
+
+
+def test_a_part_that_a_consent_began_is_taken_over_too(both: tuple[Harness, Harness]) -> None:
+    """Out and in again cut the stay; they do not replace each other's rest for ever, and what was before stays."""
+    first, second = both
+    together(both, 1000)
+    first.opt_out(ADA)
+    together(both, 1000)
+    first.opt_in(ADA)
+    second.follow()
+    together(both, 1000)
+    assert (first.compare(), second.compare()) == ({}, {"unknown": 1})
+    assert (first.compare(), second.compare()) == ({}, {})
+    together(both, 1000)
+    second.state(ADA, None)
+    assert first.times(ADA) == [(DESK, 1000, 2000, "joined", "opted_out"), (DESK, 3000, 5000, "opted_in", "left")]
+
+
+def test_a_session_that_something_else_stands_in_the_way_of_gives_way(both: tuple[Harness, Harness]) -> None:
+    """The first was away for longer than the tolerance, ended the session and began another; the second had seen all
+    the while that the person stayed. What is stored is whole again, or cut once, but not replaced for ever."""
+    first, second = both
+    together(both, 1000)
+    first.ack()
+    first.tracker.hang_up()
+    for _ in range(5):
+        together(both, 40_000)
+        second.ack()
+    first.connect({GUILD: {ADA: DESK}})
+    drifts = [(first.compare(), second.compare()) for _ in range(4)]
+    assert drifts[-1] == ({}, {})
+    together(both, 1000)
+    for world in both:
+        world.state(ADA, None)
+    assert first.times(ADA) == [
+        (DESK, 1000, 2000, "joined", "roll_call"),
+        (DESK, 202_000, 203_000, "roll_call", "left"),
+    ]
