@@ -10,28 +10,34 @@ from db_client.together import Together
 from tests.waiting import eventually
 
 
+class Gated:
+    """An act that notes what it was called with, and for the item 0 waits at a gate."""
+
+    def __init__(self) -> None:
+        self.acts: list[list[int]] = []
+        self.gate = threading.Event()
+
+    def __call__(self, items: list[int]) -> None:
+        self.acts.append(items)
+        if items == [0]:
+            self.gate.wait(30)
+
+
 def test_those_who_wait_are_acted_for_at_once_and_in_order():
     """While one act is under way the others gather; the next act is for all of them."""
-    acts: list[list[int]] = []
-    gate = threading.Event()
-
-    def act(items: list[int]) -> None:
-        acts.append(items)
-        if items == [0]:
-            gate.wait(30)
-
-    together = Together(act)
+    gated = Gated()
+    together = Together(gated)
     threads = [threading.Thread(target=together.do, args=(0,))]
     threads[0].start()
-    eventually(lambda: acts == [[0]], what="the first act")
+    eventually(lambda: gated.acts == [[0]], what="the first act")
     for number in range(1, 6):
         threads.append(threading.Thread(target=together.do, args=(number,)))
         threads[-1].start()
         eventually(lambda number=number: len(together._waiting) == number, what="one more waits")
-    gate.set()
+    gated.gate.set()
     for thread in threads:
         thread.join(30)
-    assert acts == [[0], [1, 2, 3, 4, 5]]
+    assert gated.acts == [[0], [1, 2, 3, 4, 5]]
 
 
 def test_nobody_is_left_behind():
@@ -112,28 +118,21 @@ def test_an_act_under_way_is_waited_for():
 
 def test_whoever_gives_up_is_not_acted_for_and_does_not_keep_the_turn():
     """A thread that has slept long enough goes, whether it was to act next or not; those behind it get their turn."""
-    acts: list[list[int]] = []
-    gate = threading.Event()
-
-    def act(items: list[int]) -> None:
-        acts.append(items)
-        if items == [0]:
-            gate.wait(30)
-
-    together = Together(act)
+    gated = Gated()
+    together = Together(gated)
     acting = threading.Thread(target=together.do, args=(0,))
     acting.start()
-    eventually(lambda: acts == [[0]], what="the first act")
+    eventually(lambda: gated.acts == [[0]], what="the first act")
     together.do(1, within=0.01)
     patient = threading.Thread(target=together.do, args=(2,), kwargs={"within": 30})
     patient.start()
     eventually(lambda: len(together._waiting) == 1, what="the next one waits")
     together.do(3, within=0.0)
-    gate.set()
+    gated.gate.set()
     acting.join(30)
     patient.join(30)
     together.do(4, within=0.0)
-    assert acts == [[0], [2], [4]]
+    assert gated.acts == [[0], [2], [4]]
 
 
 def test_a_turn_that_comes_as_one_gives_up_goes_to_the_next():
