@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,7 +37,7 @@ def figures(folder: Path, *, scale: float, rounds: int) -> Iterator[Row]:
 def _of_size(folder: Path, size: int, count: int, rounds: int, goal: Goal | None) -> Iterator[Row]:
     pairs: list[list[tuple[float, float]]] = [[], [], []]
     for number in range(rounds):
-        records = [dataclasses.replace(SESSION, session_id=f"{size}-{number}-{i}") for i in range(count)]
+        records = [SESSION._replace(session_id=f"{size}-{number}-{i}") for i in range(count)]
         put, drained = _queue_file(folder / f"file-{size}-{number}.db", records, size)
         plain_put, plain_drained = _plain(folder / f"plain-{size}-{number}.db", records, size)
         kept = _store(folder / f"store-{size}-{number}.db", records, size)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from db_client.records import ConsentDecision, Record, Undecodable, VoiceSession, from_json
@@ -63,7 +62,7 @@ def left_of(erasure: Erasure, body: bytes, created: int) -> bytes | None:
         case VoiceSession():
             gone = record.started_at < erased_at
             if gone and record.ended_at is not None and record.ended_at >= erased_at:
-                rest = replace(record, started_at=erased_at, started_by="opted_in", started_within_ms=0)
+                rest = record._replace(started_at=erased_at, started_by="opted_in", started_within_ms=0)
                 return rest.to_json().encode()
         case _:
             gone = created < erased_at

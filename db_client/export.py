@@ -22,7 +22,6 @@ Row: TypeAlias = Mapping[str, Any]
 FORMAT = "bigbrotherbot person 1"
 LARGEST_JSON = 512 * 2**20
 _DECISION_COLUMNS = ("interaction_id", "decision", "at", "decided")
-_SESSION_FIELDS = tuple(field.name for field in fields(VoiceSession))
 
 
 class NotAnExport(ValueError):
@@ -87,7 +86,7 @@ def records_of(person: Person) -> list[Record]:
             Channel(row["channel_id"], row["guild_id"], row["name"], row["kind"], None, 0) for row in person.channels
         ]
         records += [
-            VoiceSession(**{name: row[name] for name in _SESSION_FIELDS if name != "afk"}, afk=bool(row["afk"]))
+            VoiceSession(**{name: row[name] for name in VoiceSession._fields if name != "afk"}, afk=bool(row["afk"]))
             for row in person.sessions
         ]
     except (KeyError, TypeError) as problem:
@@ -112,7 +111,7 @@ def _decision(user_id: int, decision: Row, profile: Row | None) -> ConsentDecisi
 
 
 def _session_columns(person: Person) -> tuple[str, ...]:
-    stored = tuple(person.sessions[0]) if person.sessions else _SESSION_FIELDS
+    stored = tuple(person.sessions[0]) if person.sessions else VoiceSession._fields
     return ("server", "channel", "started", "ended", *stored)
 
 

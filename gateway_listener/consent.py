@@ -31,6 +31,16 @@ class Interval(NamedTuple):
     from_at: int
     to_at: int | None
 
+    @property
+    def begun_by(self) -> str:
+        """Why a session begins that begins with it."""
+        return "opted_in"
+
+    @property
+    def ended_by(self) -> str:
+        """Why a session ends that ends with it."""
+        return "opted_out"
+
 
 def intervals_of(decisions: Iterable[Decision]) -> tuple[Interval, ...]:
     """The consent intervals that follow from one person's decisions, which come in the order of their interactions.
@@ -54,37 +64,47 @@ def intervals_of(decisions: Iterable[Decision]) -> tuple[Interval, ...]:
 
 
 class Consents:
-    """Everyone's decisions as far as they are known."""
+    """Everyone's decisions as far as they are known.
+
+    Most people decide once, to be in. Of them only the interval is kept: the decision follows from it.
+    """
 
     def __init__(self) -> None:
-        self._decisions: dict[int, list[Decision]] = {}
         self._intervals: dict[int, tuple[Interval, ...]] = {}
+        self._decisions: dict[int, list[Decision]] = {}
 
     def add(self, decisions: Iterable[Decision]) -> set[int]:
         """Takes decisions in, whatever their order and however often; whose intervals are different now."""
         touched: set[int] = set()
         for decision in decisions:
-            known = self._decisions.setdefault(decision.user_id, [])
+            known = self._decisions_of(decision.user_id)
             if decision not in known:
                 insort(known, decision)
+                self._decisions[decision.user_id] = known
                 touched.add(decision.user_id)
         return {user_id for user_id in touched if self._recalculate(user_id)}
 
     def replace(self, decisions: Iterable[Decision]) -> set[int]:
         """Takes these decisions for all there are; whose intervals are different now."""
-        known = set(self._decisions)
+        before, self._intervals = self._intervals, {}
         self._decisions.clear()
-        for decision in decisions:
-            self._decisions.setdefault(decision.user_id, []).append(decision)
-        for of_person in self._decisions.values():
-            of_person.sort()
-        return {user_id for user_id in known | set(self._decisions) if self._recalculate(user_id)}
+        self.add(decisions)
+        return {user_id for user_id in before.keys() | self._intervals if before.get(user_id, ()) != self.of(user_id)}
+
+    def _decisions_of(self, user_id: int) -> list[Decision]:
+        known = self._decisions.get(user_id)
+        if known is None:
+            return [Decision(interval.version, user_id, "in", interval.from_at) for interval in self.of(user_id)]
+        return known
 
     def _recalculate(self, user_id: int) -> bool:
         before = self._intervals.pop(user_id, ())
-        now = intervals_of(self._decisions.get(user_id, ()))
+        decisions = self._decisions[user_id]
+        now = intervals_of(decisions)
         if now:
             self._intervals[user_id] = now
+        if [decision.decision for decision in decisions] == ["in"]:
+            del self._decisions[user_id]
         return now != before
 
     def of(self, user_id: int) -> tuple[Interval, ...]:

@@ -48,7 +48,9 @@ class Durations(NamedTuple):
 NONE = Durations()
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
+    """From `at` on `flags` held."""
+
     at: int
     flags: int
     before: Durations
@@ -58,62 +60,74 @@ class _Change(NamedTuple):
 class FlagHistory:
     """The states of one stay over time, from which the durations of any part of it follow.
 
-    More than `MOST_CHANGES` changes are thinned out, oldest first: parts that begin among those are then right to
-    within the thinned span; the stay as a whole stays exact.
+    `flags` are the states that hold now, `changed_at` is since when. More than `MOST_CHANGES` changes are thinned out,
+    oldest first: parts that begin among those are then right to within the thinned span; the stay as a whole stays
+    exact.
     """
 
-    __slots__ = ("_changes",)
+    __slots__ = ("_before", "_earlier", "changed_at", "flags")
 
     def __init__(self, at: int, flags: int) -> None:
-        self._changes = [_Change(at, flags, NONE)]
+        self.flags = flags
+        self.changed_at = at
+        self._before = NONE
+        self._earlier: list[Change] | tuple[()] = ()  # most stays have the same states from beginning to end
 
     @classmethod
     def of_recorded(cls, started_at: int, spent: Durations, flags_at: int, flags: int) -> FlagHistory:
         """The history of a session of which only the durations up to `flags_at` are known."""
-        history = cls(started_at, 0)
-        history._changes.append(_Change(max(started_at, flags_at), flags, spent))
+        return cls._of([Change(started_at, 0, NONE), Change(max(started_at, flags_at), flags, spent)])
+
+    @classmethod
+    def _of(cls, changes: list[Change]) -> FlagHistory:
+        history = cls(0, 0)
+        history._set(changes)
         return history
+
+    def _set(self, changes: list[Change]) -> None:
+        *self._earlier, (self.changed_at, self.flags, self._before) = changes
+
+    def changes(self) -> list[Change]:
+        """Every change that is remembered, oldest first; the first is the beginning."""
+        return [*self._earlier, Change(self.changed_at, self.flags, self._before)]
 
     def follow(self, earlier: FlagHistory) -> None:
         """Makes this the continuation of `earlier`, whose last states are taken to have held until this began."""
-        begins = self._changes[0].at
-        past = [change for change in earlier._changes if change.at <= begins]
+        changes = self.changes()
+        begins = changes[0].at
+        past = [change for change in earlier.changes() if change.at <= begins]
         spent = earlier.spent_until(begins)
-        self._changes = past + [change._replace(before=spent.and_also(change.before)) for change in self._changes]
-
-    @property
-    def flags(self) -> int:
-        """The states that hold now."""
-        return self._changes[-1].flags
-
-    @property
-    def changed_at(self) -> int:
-        """Since when they hold."""
-        return self._changes[-1].at
+        self._set(past + [change._replace(before=spent.and_also(change.before)) for change in changes])
 
     def change(self, at: int, flags: int) -> bool:
         """From `at` on, `flags` hold; says whether that is news."""
-        last = self._changes[-1]
-        if last.flags == flags:
+        if self.flags == flags:
             return False
-        at = max(at, last.at)
-        self._changes.append(_Change(at, flags, last.before.plus(last.flags, at - last.at)))
-        if len(self._changes) > MOST_CHANGES:
-            del self._changes[1 : MOST_CHANGES // 2]
+        earlier = self._earlier
+        if isinstance(earlier, tuple):
+            earlier = self._earlier = []
+        at = max(at, self.changed_at)
+        earlier.append(Change(self.changed_at, self.flags, self._before))
+        self._before = self._before.plus(self.flags, at - self.changed_at)
+        self.changed_at, self.flags = at, flags
+        if len(earlier) >= MOST_CHANGES:
+            del earlier[1 : MOST_CHANGES // 2]
         return True
 
     def spent_until(self, moment: int) -> Durations:
         """Milliseconds in each state from the beginning to `moment`."""
-        last = self._changes[-1]
-        if moment >= last.at:
-            return last.before.plus(last.flags, moment - last.at)
-        place = bisect_right(self._changes, moment, key=lambda change: change.at) - 1
+        if moment >= self.changed_at:
+            return self._before.plus(self.flags, moment - self.changed_at)
+        place = bisect_right(self._earlier, moment, key=lambda change: change.at) - 1
         if place < 0:
             return NONE
-        change = self._changes[place]
+        change = self._earlier[place]
         spent = change.before.plus(change.flags, moment - change.at)
-        return Durations(*map(min, spent, self._changes[place + 1].before))
+        after = self._earlier[place + 1].before if place + 1 < len(self._earlier) else self._before
+        return Durations(*map(min, spent, after))
 
     def spent(self, start: int, end: int) -> Durations:
         """Milliseconds in each state from `start` to `end`."""
+        if self._before is NONE and not self.flags:
+            return NONE
         return self.spent_until(end).minus(self.spent_until(start))

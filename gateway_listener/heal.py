@@ -30,7 +30,7 @@ def heal(
     open_there = {row.session_id: row for row in rows}
     ours: dict[str, Stay] = {}
     for stay in ledger.open_recorded():
-        for session in stay.recorded.values():
+        for session in stay.recorded:
             if session.ended_at is None:
                 ours[session.session_id] = stay
     for session_id, row in open_there.items():
@@ -47,7 +47,7 @@ def heal(
             drift["ghost"] += 1
             _end(ledger, guild, row, now)
     for session_id, stay in ours.items():
-        if session_id not in open_there and session_id in stay.recorded and stay.written_at <= mark:
+        if session_id not in open_there and stay.has_recorded(session_id) and stay.written_at <= mark:
             drift["missing"] += 1
             ledger.write_again(stay, session_id)
     return drift
@@ -64,7 +64,7 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
     continued after all. What is compared is the running part: those that a decision ended before it stay as they are.
     """
     ledger.revision = max(ledger.revision, row.revision)
-    running = [session for session in stay.recorded.values() if session.ended_at is None]
+    running = [session for session in stay.recorded if session.ended_at is None]
     began = min((session.started_at for session in running), default=stay.started_at)
     if row.started_at > began and not stay.contested:
         stay.contested = True

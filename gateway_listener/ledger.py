@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from db_client.records import Retraction
 from gateway_listener.consent import Consents, Decision, Interval
-from gateway_listener.notes import consent_note, open_key, recording_key
+from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
 from gateway_listener.sessions import changes, sessions_of
@@ -35,14 +35,19 @@ class Ledger:
         self._stays: dict[int, list[Stay]] = {}
         self._ended: deque[Stay] = deque()
         self._differing: dict[Stay, None] = {}
-        self._noted: dict[int, str] = {}
+        self._noted: dict[int, int] = {}
+        """By whose decision (its version) each person is in, as the notes have it."""
         self._knew: frozenset[int] = frozenset()
 
     # --- stays ---
 
     def enter(self, stay: Stay) -> None:
         """Takes a new stay in."""
-        self._stays.setdefault(stay.user_id, []).append(stay)
+        of_person = self._stays.get(stay.user_id)
+        if of_person is None:
+            self._stays[stay.user_id] = [stay]
+        else:
+            of_person.append(stay)
         self._differing[stay] = None
 
     def changed(self, stay: Stay) -> None:
@@ -73,7 +78,7 @@ class Ledger:
         """The stays of which a recorded session is open."""
         for stays in self._stays.values():
             for stay in stays:
-                if any(session.ended_at is None for session in stay.recorded.values()):
+                if any(session.ended_at is None for session in stay.recorded):
                     yield stay
 
     def remembered(self) -> int:
@@ -90,9 +95,7 @@ class Ledger:
         """Takes up what an earlier run noted: who was in, until the service can be read."""
         if not noted:
             return
-        self._noted = {
-            user_id: consent_note(decision.interaction_id, decision.at) for user_id, decision in noted.items()
-        }
+        self._noted = {user_id: decision.interaction_id for user_id, decision in noted.items()}
         self._knew = frozenset(noted)
         self.consents.replace(noted.values())
 
@@ -138,22 +141,20 @@ class Ledger:
         since = self.consents.of(user_id)
         self.items.append(Forget(user_id, since[0].version) if since else Forget(user_id))
         for stay in self._stays.get(user_id, ()):
-            for session_id in stay.recorded:
-                self.items.append(Note(open_key(session_id), None))
+            for session in stay.recorded:
+                self.items.append(Note(open_key(session.session_id), None))
                 if since:
-                    self.items.append(Retraction(session_id, user_id, self.next_revision(now)))
-            stay.recorded = {}
+                    self.items.append(Retraction(session.session_id, user_id, self.next_revision(now)))
+            stay.recorded = ()
 
     def _note_consent(self, user_id: int) -> None:
         standing = self.consents.standing(user_id)
-        note = None if standing is None else consent_note(standing.version, standing.from_at)
-        if note == self._noted.get(user_id):
-            return
-        self.items.append(Note(f"consent:{user_id}", note))
-        if note is None:
-            self._noted.pop(user_id, None)
-        else:
-            self._noted[user_id] = note
+        if standing is None:
+            if self._noted.pop(user_id, None) is not None:
+                self.items.append(Note(consent_key(user_id), None))
+        elif standing.version != self._noted.get(user_id):
+            self._noted[user_id] = standing.version
+            self.items.append(Note(consent_key(user_id), consent_note(standing.version, standing.from_at)))
 
     # --- records ---
 
@@ -181,19 +182,20 @@ class Ledger:
     def _write(self, stay: Stay, intervals: Iterable[Interval], now: int) -> None:
         revision = self.next_revision(now)
         desired = sessions_of(stay, intervals, revision, self.channels.holes(stay.channel_id))
-        for change in changes(stay.recorded, desired, again=stay.doubted):
+        # Most stays are recorded for the first time, and then there is nothing to compare.
+        for change in changes(stay.recorded, desired, again=stay.doubted) if stay.recorded else desired:
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))
             else:
                 self.items.append(change)
                 self.touched.add(stay.guild_id)
             stay.written_at = revision
-        stay.recorded = {session.session_id: session for session in desired}
+        stay.recorded = tuple(desired)
         stay.doubted = False
 
     def write_again(self, stay: Stay, session_id: str) -> None:
         """The service does not have this session as it should: it is written anew, with a newer revision."""
-        stay.recorded.pop(session_id, None)
+        stay.recorded = tuple(session for session in stay.recorded if session.session_id != session_id)
         self._differing[stay] = None
 
     @property

@@ -43,6 +43,11 @@ def recording_key(channel_id: int) -> str:
     return f"recording:{channel_id}"
 
 
+def consent_key(user_id: int) -> str:
+    """The note of a person who is in."""
+    return f"consent:{user_id}"
+
+
 def consent_note(version: int, at: int) -> str:
     """The text of a person's consent note."""
     return f"{version} {at}"

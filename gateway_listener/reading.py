@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from db_client.errors import DbClientError, ServiceUnavailable
@@ -20,8 +19,6 @@ from gateway_listener.recording import ChannelDecision
 WITHIN = 2.5
 PAGE = 5000
 
-_FIELDS = tuple(field.name for field in fields(VoiceSession))
-
 
 class CannotRead(Exception):
     """The service gave no answer, or one that is none; the text is a word for the log."""
@@ -29,7 +26,7 @@ class CannotRead(Exception):
 
 def session_of(row: Mapping[str, Any]) -> VoiceSession:
     """A row of `voice_sessions` as the record that would write it."""
-    return VoiceSession(**{name: row[name] for name in _FIELDS if name != "afk"}, afk=bool(row["afk"]))
+    return VoiceSession(**{name: row[name] for name in VoiceSession._fields if name != "afk"}, afk=bool(row["afk"]))
 
 
 async def _query(store: Store, *statements: Statement) -> list[list[dict[str, Any]]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -16,13 +15,13 @@ FOREVER = 2**63 - 1
 
 
 class _Window(NamedTuple):
-    """A time in which the stay may be recorded: one consent, less the times in which its channel is unrecorded."""
+    """A time in which the stay may be recorded: what a hole in the recording of its channel leaves of a consent."""
 
     version: int
     from_at: int
     to_at: int | None
-    begun_by: str = "opted_in"
-    ended_by: str = "opted_out"
+    begun_by: str
+    ended_by: str
 
 
 def piece_id(stay_id: str, version: int) -> str:
@@ -42,12 +41,17 @@ def sessions_of(
     Each is the part of the stay that lies within one interval, and between the `holes`: when the channel is not
     recorded. A part that begins with the stay has its id.
     """
-    windows = (window for interval in intervals for window in _windows(interval, holes))
-    return [session for window in windows if (session := _part(stay, window, revision)) is not None]
+    sessions: list[VoiceSession] = []
+    for interval in intervals:
+        for window in _windows(interval, holes) if holes else (interval,):
+            session = _part(stay, window, revision)
+            if session is not None:
+                sessions.append(session)
+    return sessions
 
 
 def _windows(interval: Interval, holes: Iterable[Hole]) -> Iterator[_Window]:
-    rest = _Window(*interval)
+    rest = _Window(*interval, interval.begun_by, interval.ended_by)
     for begin, end in holes:
         if end is not None and end <= max(begin, rest.from_at):
             continue  # empty, or over before
@@ -61,7 +65,8 @@ def _windows(interval: Interval, holes: Iterable[Hole]) -> Iterator[_Window]:
     yield rest
 
 
-def _part(stay: Stay, window: _Window, revision: int) -> VoiceSession | None:
+def _part(stay: Stay, window: Interval | _Window, revision: int) -> VoiceSession | None:
+    # This is the listener's hottest code: hence no `max` and `min` of two, and no keywords.
     stay_ends = FOREVER if stay.ended_at is None else stay.ended_at
     window_ends = FOREVER if window.to_at is None else window.to_at
     if stay.ended_at is None and stay.seen_until is not None:
@@ -69,80 +74,79 @@ def _part(stay: Stay, window: _Window, revision: int) -> VoiceSession | None:
             return None  # nobody knows whether the person was there then
         if window_ends > max(stay.seen_until, stay.started_at) and window_ends != FOREVER:
             stay_ends = max(stay.seen_until, stay.started_at)
-    start, end = max(stay.started_at, window.from_at), min(stay_ends, window_ends)
+    begun_by_window = window.from_at > stay.started_at
+    ended_by_window = window_ends < stay_ends
+    start = window.from_at if begun_by_window else stay.started_at
+    end = window_ends if ended_by_window else stay_ends
     # A stay wholly within unseen time has no length; it counts where consent covers its one moment.
     if start >= end and not (stay.started_at == start == end < window_ends and _surely_within(window, stay)):
         return None
     history = stay.history
     over = end != FOREVER
-    begun_by_window = window.from_at > stay.started_at
-    ended_by_window = window_ends < stay_ends
     counted_to = end if over else max(start, history.changed_at)
-    spent = history.spent(start, counted_to)
     return VoiceSession(
-        session_id=piece_id(stay.stay_id, window.version) if begun_by_window else stay.stay_id,
-        guild_id=stay.guild_id,
-        channel_id=stay.channel_id,
-        user_id=stay.user_id,
-        started_at=start,
-        started_by=window.begun_by if begun_by_window else stay.started_by,
-        started_within_ms=0 if begun_by_window else start - _earliest_start(stay, window),
-        revision=revision,
-        ended_at=end if over else None,
-        ended_by=(window.ended_by if ended_by_window else stay.ended_by or window.ended_by) if over else None,
-        ended_within_ms=(0 if ended_by_window else _end_within(stay, window, end)) if over else None,
-        afk=stay.afk,
-        muted_ms=spent.muted,
-        deafened_ms=spent.deafened,
-        video_ms=spent.video,
-        stream_ms=spent.stream,
-        alone_ms=spent.alone,
-        flags=0 if over else history.flags,
-        flags_at=counted_to,
+        piece_id(stay.stay_id, window.version) if begun_by_window else stay.stay_id,
+        stay.guild_id,
+        stay.channel_id,
+        stay.user_id,
+        start,
+        window.begun_by if begun_by_window else stay.started_by,
+        0 if begun_by_window else start - _earliest_start(stay, window),
+        revision,
+        end if over else None,
+        (window.ended_by if ended_by_window else stay.ended_by or window.ended_by) if over else None,
+        (0 if ended_by_window else _end_within(stay, window, end)) if over else None,
+        stay.afk,
+        *history.spent(start, counted_to),
+        0 if over else history.flags,
+        counted_to,
     )
 
 
-def _surely_within(window: _Window, stay: Stay) -> bool:
+def _surely_within(window: Interval | _Window, stay: Stay) -> bool:
     """False for a stay that nobody ever saw, if it may have been before the window: a visit without consent."""
     if stay.ended_at is None or stay.ended_from >= stay.started_at:
         return True
     return stay.not_before is not None and window.from_at <= stay.not_before
 
 
-def _earliest_start(stay: Stay, window: _Window) -> int:
+def _earliest_start(stay: Stay, window: Interval | _Window) -> int:
     """The session cannot have begun before the consent, however long the person may have been there."""
-    return window.from_at if stay.not_before is None else max(window.from_at, min(stay.not_before, stay.started_at))
+    not_before = stay.not_before
+    if not_before is None or not_before < window.from_at:
+        return window.from_at
+    return not_before if not_before < stay.started_at else stay.started_at
 
 
-def _end_within(stay: Stay, window: _Window, end: int) -> int:
+def _end_within(stay: Stay, window: Interval | _Window, end: int) -> int:
     """How far the true end can lie from `end`; it cannot lie outside the consent either."""
     if stay.ended_at is None:
         return 0 if window.to_at is None else window.to_at - end
-    earliest = max(stay.ended_from, window.from_at)
-    latest = stay.ended_until if window.to_at is None else min(stay.ended_until, window.to_at)
-    return max(end - earliest, latest - end)
+    earliest, latest = stay.ended_from, stay.ended_until
+    if earliest == latest == end:
+        return 0
+    latest = latest if window.to_at is None else min(latest, window.to_at)
+    return max(end - max(earliest, window.from_at), latest - end)
 
 
 def changes(
-    recorded: Mapping[str, VoiceSession], desired: Sequence[VoiceSession], *, again: bool = False
+    recorded: Iterable[VoiceSession], desired: Sequence[VoiceSession], *, again: bool = False
 ) -> Iterator[VoiceSession | str]:
     """What makes `recorded` into `desired`: ids of sessions to retract, then sessions that are new or different.
 
     With `again` those that are not different come too; the revision makes no difference. In an order in which no moment
     has two sessions: parts that give up time come before parts that take it.
     """
-    if not recorded:  # the most frequent case: each of them is new
-        yield from desired
-        return
+    before = {session.session_id: session for session in recorded}
     wanted = {session.session_id for session in desired}
-    yield from (session_id for session_id in recorded if session_id not in wanted)
-    differing = [session for session in desired if again or _differ(recorded.get(session.session_id), session)]
-    grows = [session for session in differing if _grows(recorded.get(session.session_id), session)]
+    yield from (session_id for session_id in before if session_id not in wanted)
+    differing = [session for session in desired if again or _differ(before.get(session.session_id), session)]
+    grows = [session for session in differing if _grows(before.get(session.session_id), session)]
     yield from (session for session in differing if session not in grows)
     yield from grows
 
 
-_content = attrgetter(*(field.name for field in fields(VoiceSession) if field.name != "revision"))
+_content = attrgetter(*(name for name in VoiceSession._fields if name != "revision"))
 
 
 def _differ(before: VoiceSession | None, after: VoiceSession) -> bool:

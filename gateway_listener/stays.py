@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from db_client.records import VoiceSession
@@ -23,7 +23,7 @@ class Stay:
 
     The true beginning lies between `not_before` (None: nobody can say) and `started_at`, the true end between
     `ended_from` and `ended_until`. For what was seen live all of them are one moment. `recorded` holds the sessions
-    of this stay that were handed to the recorder, by id: what the next ones are compared with.
+    of this stay that were handed to the recorder, oldest first: what the next ones are compared with.
     """
 
     stay_id: str
@@ -39,7 +39,7 @@ class Stay:
     ended_by: str | None = None
     ended_from: int = 0
     ended_until: int = 0
-    recorded: dict[str, VoiceSession] = field(default_factory=dict)
+    recorded: tuple[VoiceSession, ...] = ()
     seen_until: int | None = None
     """Of an open stay about which something was decided while it could not be seen: until when it was. What comes after
     is not counted before somebody looks again."""
@@ -57,6 +57,10 @@ class Stay:
         self.ended_from = min(since, self.ended_at)
         self.ended_until = max(until, self.ended_at)
 
+    def has_recorded(self, session_id: str) -> bool:
+        """True if that session was handed to the recorder and not taken back."""
+        return any(session.session_id == session_id for session in self.recorded)
+
     def go_on_from(self, session: VoiceSession) -> None:
         """This stay turns out to be the continuation of a session that stands open in the service."""
         self.stay_id = session.session_id
@@ -64,7 +68,7 @@ class Stay:
         self.started_at, self.started_by = session.started_at, session.started_by
         self.not_before = session.started_at - session.started_within_ms
         self.afk = session.afk
-        self.recorded = {session.session_id: session}
+        self.recorded = (session,)
 
 
 def recorded_stay(session: VoiceSession) -> Stay:
@@ -79,7 +83,7 @@ def recorded_stay(session: VoiceSession) -> Stay:
         not_before=session.started_at - session.started_within_ms,
         afk=session.afk,
         history=_history(session),
-        recorded={session.session_id: session},
+        recorded=(session,),
     )
 
 

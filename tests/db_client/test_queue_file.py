@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -352,7 +351,7 @@ def test_forgetting_what_was_before_a_decision_keeps_what_came_with_it(tmp_path)
     began = decision(5).at
     assert left == [
         decision(5, user=42),
-        replace(waits[1], started_at=began, started_by="opted_in", started_within_ms=0),
+        waits[1]._replace(started_at=began, started_by="opted_in", started_within_ms=0),
         waits[2],
     ]
     assert str(waits[1].started_at).encode() not in everything

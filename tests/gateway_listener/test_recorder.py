@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,7 @@ def test_an_open_session_and_its_note_are_one_commit(recorder: Recorder, disk: D
     assert disk.records == [SESSION]
     assert remembered(disk.notes).sessions == [SESSION]
     assert disk.notes["watermark"] == "150"
-    recorder.hand_over([replace(SESSION, revision=2, ended_at=200, ended_by="left", ended_within_ms=0)], 200)
+    recorder.hand_over([SESSION._replace(revision=2, ended_at=200, ended_by="left", ended_within_ms=0)], 200)
     eventually(lambda: recorder.idle)
     assert open_key("s1") not in disk.notes
 
@@ -90,8 +89,8 @@ def test_a_refusing_disk_loses_nothing(recorder: Recorder, disk: Disk) -> None:
 
 def test_forgetting_keeps_its_place(recorder: Recorder, disk: Disk) -> None:
     """What came before is removed, what comes after stays."""
-    after = replace(SESSION, session_id="s2")
-    other = replace(SESSION, session_id="s3", user_id=4)
+    after = SESSION._replace(session_id="s2")
+    other = SESSION._replace(session_id="s3", user_id=4)
     recorder.hand_over([SESSION, other, Forget(3, 77), after], 1)
     eventually(lambda: recorder.idle)
     assert disk.records == [other, after]
@@ -106,9 +105,9 @@ def test_a_watermark_alone_is_saved_now_and_then(recorder: Recorder, disk: Disk)
 
 def test_revisions_in_a_row_become_one() -> None:
     """Per person and guild: nothing moves past another session of the same seat."""
-    first, second, third = (replace(SESSION, revision=revision) for revision in (1, 2, 3))
-    next_one = replace(SESSION, session_id="s2", revision=4)
-    other = replace(SESSION, session_id="o", user_id=9)
+    first, second, third = (SESSION._replace(revision=revision) for revision in (1, 2, 3))
+    next_one = SESSION._replace(session_id="s2", revision=4)
+    other = SESSION._replace(session_id="o", user_id=9)
     watermark = Watermark(0, 5)
     assert coalesced([first, other, second, watermark, next_one, third]) == [second, other, watermark, next_one, third]
     assert coalesced([first, Retraction("s1", 3, 2), third]) == [first, Retraction("s1", 3, 2), third]
@@ -116,7 +115,7 @@ def test_revisions_in_a_row_become_one() -> None:
 
 def test_the_newest_note_of_a_key_stands() -> None:
     """A note may be set and removed in one batch."""
-    ended = replace(SESSION, revision=2, ended_at=200, ended_by="left", ended_within_ms=0)
+    ended = SESSION._replace(revision=2, ended_at=200, ended_by="left", ended_within_ms=0)
     assert notes_with([Note("a", "1"), SESSION, Note("a", None), ended]) == {"a": None, open_key("s1"): None}
 
 

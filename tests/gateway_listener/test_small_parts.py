@@ -147,7 +147,7 @@ def test_the_whole_stays_exact_when_changes_are_thinned_out() -> None:
     history = FlagHistory(0, 0)
     for place in range(1, 5 * MOST_CHANGES):
         history.change(place * 10, int(Flags.MUTED) * (place % 2))
-    assert len(history._changes) <= MOST_CHANGES
+    assert len(history.changes()) <= MOST_CHANGES
     assert history.spent(0, history.changed_at) == Durations(muted=(5 * MOST_CHANGES // 2 - 1) * 10 + 0)
 
 
