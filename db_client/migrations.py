@@ -7,10 +7,11 @@ does; the others are told that the number is taken, and go on.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import apsw
 
 from db_client.errors import StatementRefused
 from db_client.statements import Statement
@@ -59,7 +60,7 @@ def split(script: str) -> list[str]:
     begun = ""
     for part in re.split(r"(?<=;)", script):
         begun += part
-        if sqlite3.complete_statement(begun):
+        if apsw.complete(begun):
             statements.append(_uncommented(begun).rstrip().removesuffix(";"))
             begun = ""
     if rest := _uncommented(begun):

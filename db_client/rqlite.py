@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from db_client.errors import OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
 from db_client.statements import Statement
+from program import fast_json
 
 # All of a request's statements stand or none. `timeout` bounds only a follower's forwarding to its leader; it stays
 # below half of our own deadline because a forward that fails is sent twice.
@@ -90,7 +91,7 @@ def results_of(status: int, body: bytes, *, sent: int, from_service: bool = True
     if status != 200:
         raise _failed_status(status, body, from_service)
     try:
-        answer = json.loads(body)
+        answer = fast_json.read(body)
         results = answer["results"]
         elements: list[dict[str, Any]] = [dict(element) for element in results]
     except (ValueError, TypeError, KeyError, AttributeError) as problem:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from db_client.records import Channel, Guild
 from gateway_listener.frames import ChannelInfo
 
 
-@dataclass(slots=True)
-class Names:
-    """What one guild and its voice channels, stage channels and categories are called."""
+class Names(NamedTuple):
+    """What one guild and its voice channels, stage channels and categories are called; never changed, but replaced."""
 
-    name: str = ""
-    afk_channel_id: int | None = None
-    channels: dict[int, ChannelInfo] = field(default_factory=dict)
+    name: str
+    afk_channel_id: int | None
+    channels: Mapping[int, ChannelInfo]
 
     def to_json(self) -> str:
         """For the note that remembers what was announced; `from_json` reads it."""
@@ -31,9 +30,13 @@ class Names:
         name, afk_channel_id, rows = json.loads(text)
         return cls(name, afk_channel_id, {row[0]: ChannelInfo(*row) for row in rows})
 
-    def copy(self) -> Names:
-        """A copy that later changes leave alone."""
-        return Names(self.name, self.afk_channel_id, dict(self.channels))
+    def with_channel(self, channel: ChannelInfo) -> Names:
+        """The same with that channel, new or changed."""
+        return self._replace(channels={**self.channels, channel.channel_id: channel})
+
+    def without_channel(self, channel_id: int) -> Names:
+        """The same without that channel."""
+        return self._replace(channels={key: channel for key, channel in self.channels.items() if key != channel_id})
 
 
 def announcements(

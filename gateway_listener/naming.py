@@ -37,19 +37,19 @@ class Naming:
     def guild_changed(self, guild: GuildState, change: GuildChanged) -> None:
         """The guild has another name or another AFK channel."""
         if guild.names is not None:
-            guild.names.name, guild.names.afk_channel_id = change.name, change.afk_channel_id
+            guild.names = guild.names._replace(name=change.name, afk_channel_id=change.afk_channel_id)
             self._renamed(guild)
 
     def channel_changed(self, guild: GuildState, change: ChannelChanged) -> None:
         """A channel was made, or has another name."""
         if guild.names is not None:
-            guild.names.channels[change.channel.channel_id] = change.channel
+            guild.names = guild.names.with_channel(change.channel)
             self._renamed(guild)
 
     def channel_deleted(self, guild: GuildState, deleted: ChannelDeleted) -> None:
         """A channel is gone; its name stays with the sessions in it."""
         if guild.names is not None:
-            guild.names.channels.pop(deleted.channel_id, None)
+            guild.names = guild.names.without_channel(deleted.channel_id)
             self._renamed(guild)
 
     def guild_left(self, guild_id: int, left_at: int, now: int) -> None:
@@ -80,5 +80,5 @@ class Naming:
             return
         revision = ledger.next_revision
         ledger.items.extend(announcements(guild.guild_id, known, guild.names, now=now, revision=lambda: revision(now)))
-        self._announced[guild.guild_id] = guild.names.copy()
+        self._announced[guild.guild_id] = guild.names
         ledger.items.append(Note(f"names:{guild.guild_id}", guild.names.to_json()))

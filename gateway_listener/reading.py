@@ -17,7 +17,7 @@ from gateway_listener.notes import Memory
 from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
-PAGE = 5000
+PAGE = 1000
 
 
 class CannotRead(Exception):

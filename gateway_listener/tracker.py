@@ -370,7 +370,7 @@ class Tracker:
         names = guild.names
         stay = Stay(
             stay_id=self._new_id(),
-            guild_id=state.guild_id,
+            guild_id=guild.guild_id,
             channel_id=state.channel_id,
             user_id=state.user_id,
             started_at=now,
