@@ -136,7 +136,7 @@ def fill(path: Path) -> None:
 def damage(folder: Path, count: int, chance: random.Random) -> Figure:
     rows = 2000
     records = [decision(number, display_name="b" * 150) for number in range(rows + 1)]
-    entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), number, False) for number, r in enumerate(records)]
+    entries = [NewEntry(r.key, r.person, r.kind, r.to_json(), number) for number, r in enumerate(records)]
     original = folder / "original.db"
     queue = QueueFile(original, 64 * MIB)
     for first in range(0, rows, 100):
