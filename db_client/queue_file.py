@@ -28,6 +28,7 @@ from db_client.queue_rows import (
     empty_log,
     erase,
     note_all,
+    oldest,
     put_all,
     remember,
     row_of,
@@ -149,8 +150,7 @@ class QueueFile:
     def waiting(self, most: int) -> list[Entry]:
         """The oldest entries, in order."""
         with self._file.reading() as connection:
-            rows = connection.execute("SELECT id, CAST(body AS BLOB) FROM entries ORDER BY id LIMIT ?", (most,))
-            return list(map(Entry._make, rows))
+            return oldest(connection, most)
 
     def settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
         """Removes delivered entries, moves refused ones to the dead letters with their reason, and counts, at once.

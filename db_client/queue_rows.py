@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias
 
@@ -37,6 +38,9 @@ class Entry(NamedTuple):
     body: bytes
 
 
+_entry = partial(tuple.__new__, Entry)  # Entry._make in half the time
+
+
 class Settlement(NamedTuple):
     """What became of a run of entries: the delivered go, the refused become dead letters, each with its reason.
 
@@ -68,6 +72,12 @@ def put_all(connection: apsw.Connection, entries: Sequence[NewEntry]) -> list[in
 
 def _has_key(entry: NewEntry) -> bool:
     return entry.key is not None
+
+
+def oldest(connection: apsw.Connection, most: int) -> list[Entry]:
+    """The entries at the head of the queue, in order."""
+    rows = connection.execute("SELECT id, CAST(body AS BLOB) FROM entries ORDER BY id LIMIT ?", (most,))
+    return list(map(_entry, rows))
 
 
 def settle_all(connection: apsw.Connection, settled: Settlement) -> None:
