@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from db_client.errors import NotKept, QueueFull
 from db_client.locks import FileLock, NotHad
 from db_client.queue_rows import row_of
 from db_client.queue_schema import EARLIER_VERSIONS, PAGE_BYTES, SCHEMA_VERSION, create
+from db_client.room import Ballast
 
-CHECKPOINT_PAGES = 240  # what a checkpoint may have to add to the file stays below the ballast
+SPARE_LOG_PAGES = 16  # by so much what a checkpoint may have to add to the file stays below the ballast
 LOCK_SECONDS = 1.0  # a transaction takes some milliseconds; who waits longer waits for a process that stands still
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,13 @@ class QueueConnection:
     """The connection to one queue file, opened on first use in each process, and its lock.
 
     Every method raises NotKept, or QueueFull, when the disk refuses, and NotKept when another process does not let go.
-    `make_room` is called when there is not even room to open the file.
+    The ballast is given up when there is not even room to open the file.
     """
 
-    def __init__(self, path: Path, max_bytes: int, make_room: Callable[[], None]) -> None:
+    def __init__(self, path: Path, max_bytes: int, ballast: Ballast) -> None:
         self.path = path
         self.most_pages = max(32, max_bytes // PAGE_BYTES)
-        self._make_room = make_room
+        self._ballast = ballast
         self._mutex = threading.Lock()
         self._connection: apsw.Connection | None = None
         self._opened_file: tuple[int, int] | None = None
@@ -128,7 +129,7 @@ class QueueConnection:
             try:
                 self._connection = self._open()
             except (apsw.FullError, apsw.IOError, apsw.CantOpenError):
-                self._make_room()
+                self._ballast.drop()
                 self._connection = self._open()
             self._opened_file = _identity(self.path)
             self._synced = True
@@ -140,23 +141,26 @@ class QueueConnection:
         try:
             if salvage.has_only_its_log(self.path):
                 raise apsw.CorruptError("the queue file is gone, its log is not")
-            connection = _connect(self.path, self.most_pages)
+            connection = self._connected()
             of_today = connection.pragma("user_version") == SCHEMA_VERSION
             if not self._checked or self._suspect or not of_today:
                 _examine(connection, thorough=self._suspect)
             if not of_today:
                 connection.close()
                 salvage.renew(self.path)
-                connection = _connect(self.path, self.most_pages)
+                connection = self._connected()
         except (apsw.CorruptError, apsw.NotADBError) as problem:
             salvaged = salvage.replace_damaged(self.path)
             log.error(
                 "the queue file was damaged: it is set aside, and what could be read of it goes on",
                 extra={"set_aside": str(salvaged.aside), "salvaged": salvaged.rows, "problem": type(problem).__name__},
             )
-            connection = _connect(self.path, self.most_pages)
+            connection = self._connected()
         self._checked, self._suspect = True, False
         return connection
+
+    def _connected(self) -> apsw.Connection:
+        return _connect(self.path, self.most_pages, self._ballast.size() // PAGE_BYTES)
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -207,7 +211,7 @@ def _examine(connection: apsw.Connection, *, thorough: bool) -> None:
         raise apsw.CorruptError("the queue file is damaged")
 
 
-def _connect(path: Path, most_pages: int) -> apsw.Connection:
+def _connect(path: Path, most_pages: int, log_pages: int) -> apsw.Connection:
     is_new = not path.exists()
     connection = apsw.Connection(str(path))
     try:
@@ -220,7 +224,7 @@ def _connect(path: Path, most_pages: int) -> apsw.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         if connection.execute("PRAGMA synchronous").fetchone() != (2,):
             raise apsw.CantOpenError("synchronous is not FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={max(SPARE_LOG_PAGES, log_pages - SPARE_LOG_PAGES)}")
         connection.execute(f"PRAGMA max_page_count={most_pages}")
         (version,) = row_of(connection, "PRAGMA user_version")
         if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():

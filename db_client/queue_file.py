@@ -66,7 +66,7 @@ class QueueFile:
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.path = path
         self._ballast = Ballast(Path(f"{path}-ballast"))
-        self._file = QueueConnection(path, max_bytes, self._ballast.drop)
+        self._file = QueueConnection(path, max_bytes, self._ballast)
         self._turn = FileLock(Path(f"{path}-turn"))
         self._delivering = FileLock(Path(f"{path}-delivering"))
         _forget_in_children(self._turn, self._delivering)

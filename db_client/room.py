@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-MOST_BYTES = 1024 * 1024
+MOST_BYTES = 4 * 1024 * 1024
 SHARE = 8  # of a small disk it takes no more than this part
 
 
@@ -23,15 +23,22 @@ class Ballast:
         """True if the space is set aside now."""
         return self._path.exists()
 
+    def size(self) -> int:
+        """How many bytes it is, or would be if it were made now."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            disk = os.statvfs(self._path.parent)
+            return min(MOST_BYTES, disk.f_blocks * disk.f_frsize // SHARE)
+
     def held(self) -> bool:
-        """Makes the ballast if it is not there, 1 MiB or an eighth of a small disk; False if there is no room for it.
+        """Makes the ballast if it is not there, 4 MiB or an eighth of a small disk; False if there is no room for it.
 
         A smaller one would not do: it must hold what the log has yet to bring into the file.
         """
         if self.is_there():
             return True
-        disk = os.statvfs(self._path.parent)
-        size = min(MOST_BYTES, disk.f_blocks * disk.f_frsize // SHARE)
+        size = self.size()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, size)

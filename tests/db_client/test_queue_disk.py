@@ -90,6 +90,20 @@ def test_each_put_and_each_burial_is_synced_and_no_delivery(disk, tmp_path):
     queue.close()
 
 
+def test_the_log_does_not_outgrow_the_ballast(tmp_path):
+    """What a checkpoint may have to bring into the file has room where the ballast was, also an old, small one."""
+    for size in (4 * MIB, MIB):
+        path = tmp_path / f"{size}.db"
+        (tmp_path / f"{size}.db-ballast").write_bytes(bytes(size))
+        queue = QueueFile(path, 64 * MIB)
+        for number in range(3000):
+            queue.put([NewEntry(None, number, "test", "x" * 3000, NOON)] * 10, {})
+            if path.stat().st_size > 8 * MIB:
+                break
+        assert size // 2 < path.with_name(f"{path.name}-wal").stat().st_size < size + MIB // 8
+        queue.close()
+
+
 def test_a_file_of_the_version_before_goes_on_with_all_that_is_in_it(tmp_path):
     """Entries, dead letters, notes, counters, decisions and the ids that were given stay; nothing is set aside."""
     path = tmp_path / "queue.db"
