@@ -47,6 +47,9 @@ def heal(
             drift["ghost"] += 1
             _end(ledger, guild, row, now)
     for session_id, stay in ours.items():
+        guild = guilds.get(stay.guild_id)
+        if guild is not None and guild.seen_since is None:
+            continue
         if session_id not in open_there and stay.has_recorded(session_id) and stay.written_at <= mark:
             drift["missing"] += 1
             ledger.write_again(stay, session_id)

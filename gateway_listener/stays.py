@@ -57,6 +57,14 @@ class Stay:
         self.ended_from = min(since, self.ended_at)
         self.ended_until = max(until, self.ended_at)
 
+    def begin_after(self, other: Stay) -> None:
+        """This came after `other`, though a clock that was behind said otherwise."""
+        assert other.ended_at is not None  # noqa: S101 (for the type checker)
+        self.started_at = max(self.started_at, other.ended_at)
+        if self.ended_at is not None:
+            self.ended_at = max(self.ended_at, self.started_at)
+            self.ended_until = max(self.ended_until, self.ended_at)
+
     def has_recorded(self, session_id: str) -> bool:
         """True if that session was handed to the recorder and not taken back."""
         return any(session.session_id == session_id for session in self.recorded)

@@ -105,7 +105,8 @@ class Tracker:
 
         May come late, when frames have been seen already: those are then compared with `memory` afterwards.
         """
-        now = self._moment(max(now, memory.watermark or 0))
+        begun = max((session.started_at for session in memory.sessions), default=0)
+        now = self._moment(max(now, memory.watermark or 0, begun))
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
@@ -418,6 +419,8 @@ class Tracker:
         stay.end(min(ended_at, looked_at), "roll_call", since=since, until=looked_at)
         self._ledger.enter(stay)
         self._ledger.ended(stay, self._now)
+        for later in known:
+            later.begin_after(stay)
 
     # --- writing ---
 

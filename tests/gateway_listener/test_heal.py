@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gateway_listener.harness import ADA, DESK, GUILD, Harness, Service
+from gateway_listener import frames
+from tests.gateway_listener.harness import ADA, DESK, GUILD, Harness
+from tests.gateway_listener.tables import Service
 
 
 @pytest.fixture
@@ -74,3 +76,15 @@ def test_a_session_that_something_else_stands_in_the_way_of_gives_way(both: tupl
         (DESK, 1000, 2000, "joined", "roll_call"),
         (DESK, 202_000, 203_000, "roll_call", "left"),
     ]
+
+
+def test_what_cannot_be_seen_is_left_for_later(both: tuple[Harness, Harness]) -> None:
+    """In an outage of the guild nobody can say whose copy is right; nothing is written over and over."""
+    first, second = both
+    for world in both:
+        world.see(frames.GuildUnavailable(GUILD))
+    assert (first.compare(), second.compare()) == ({}, {})
+    for world in both:
+        world.roll_call(GUILD, {ADA: DESK})
+    assert (first.compare(), second.compare()) == ({}, {"unknown": 1})
+    assert (first.compare(), second.compare()) == ({}, {})

@@ -446,3 +446,25 @@ def test_the_service_can_be_read_late(world: Harness, gap: int) -> None:
             (DESK, 0, 1000, "joined", "roll_call"),
             (DESK, gap + 1000, gap + 3000, "roll_call", "left"),
         ]
+
+
+@pytest.mark.parametrize("first", ["the service", "the gateway"])
+def test_a_new_machine_whose_clock_is_behind(world: Harness, first: str) -> None:
+    """What it sees begins where the session of before ends, though its clock says earlier: nothing is refused."""
+    world.share()
+    world.pass_ms(5000)
+    world.state(ADA, SOFA)
+    world.new_disk()
+    world.pass_ms(-3000)
+    if first == "the service":
+        world.read_baseline()
+    world.connect({GUILD: {ADA: DESK}})
+    if first == "the gateway":
+        world.read_baseline()
+    world.pass_ms(60_000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [
+        (DESK, 0, 6000, "joined", "switched"),
+        (SOFA, 6000, 6000, "switched", "roll_call"),
+        (DESK, 6000, 63_000, "roll_call", "left"),
+    ]
