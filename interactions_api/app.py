@@ -6,12 +6,13 @@ import atexit
 import json
 import os
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from db_client.errors import NotKept
 from db_client.store import Store
@@ -19,26 +20,18 @@ from interactions_api.buttons import Buttons
 from interactions_api.carrying_out import CarryingOut
 from interactions_api.endpoint import Endpoint
 from interactions_api.follow_ups import FollowUps
-from interactions_api.interaction import Malformed
 from interactions_api.metrics import CONTENT_TYPE, Metrics
-from interactions_api.seldom import Seldom
+from interactions_api.receiving import PATH, Receiving
 from interactions_api.settings import Settings, settings_or_exit
-from interactions_api.signature import Signature, Unauthorized
 from interactions_api.upkeep import Upkeep
 from interactions_api.words import Catalogues
 from program.logs import set_up
 
-BODY_LIMIT = 256 * 1024
-BUDGET_S = 2.0
-"""Our share of the three seconds after which Discord tells the person that we did not respond."""
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 STOP_S = 5.0
-REFUSALS = {
-    "unsigned": "a request without Discord's signature headers was refused",
-    "malformed_signature": "a request whose signature headers are malformed was refused",
-    "forged": "a request with a wrong signature was refused; Discord sends such to test us, but if nothing else comes"
-    " through, DISCORD_PUBLIC_KEY is not this application's",
-    "stale": "a request that Discord signed too long ago, or in the future, was refused; is our clock right?",
-}
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 def wall_clock() -> int:
@@ -63,38 +56,9 @@ def create_app(
         CarryingOut(store), Catalogues.load(), Buttons(settings.public_keys), background.follow_ups.send
     )
     metrics = Metrics(store, clock)
-    told = Seldom(REFUSALS, time.monotonic)
-    app = Flask("interactions_api", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT + 1  # a chunked body is cut there without a word
+    receiving = Receiving(settings, store, endpoint, metrics, clock)
+    app = Application(receiving)
     app.extensions["background"] = background
-
-    @app.post("/interactions")
-    def interactions() -> Response:
-        """401 unless Discord signed it, 400 unless it is an interaction; else 200 with the response to it."""
-        received = time.monotonic()
-        store.start()
-        headers = request.headers
-        try:
-            signature = Signature.from_headers(headers.get("X-Signature-Ed25519"), headers.get("X-Signature-Timestamp"))
-            body = request.get_data(cache=False)
-            if len(body) > BODY_LIMIT:
-                raise RequestEntityTooLarge
-            signature.verify(body, settings.public_keys)
-            signature.check_age(clock(), settings.max_age_s)
-        except Unauthorized as refusal:
-            metrics.refused(refusal.reason)
-            told.about(refusal.reason)
-            return _json({"error": "invalid request signature"}, 401)
-        if request.mimetype not in ("application/json", ""):
-            metrics.refused("content_type")
-            return _json({"error": "the content type of an interaction is application/json"}, 415)
-        try:
-            answer = endpoint.answer(body, received + BUDGET_S)
-        except Malformed as problem:
-            metrics.refused("malformed")
-            return _json({"error": f"not an interaction: {problem}"}, 400)
-        metrics.answered(answer.kind, answer.end, time.monotonic() - received)
-        return _json(answer.response)
 
     @app.get("/livez")
     def livez() -> Response:
@@ -118,7 +82,7 @@ def create_app(
 
     @app.errorhandler(HTTPException)
     def refused(problem: HTTPException) -> Response:
-        """404, 405, 413 and their like, in JSON."""
+        """404, 405 and their like, in JSON."""
         metrics.refused(f"http_{problem.code}")
         response = Response(headers=Headers(problem.get_headers()), status=problem.code)
         response.data = json.dumps({"error": problem.name.lower()})
@@ -126,6 +90,29 @@ def create_app(
         return response
 
     return app
+
+
+class Application(Flask):
+    """A Flask application whose one busy path is answered before Flask makes its request, context and response."""
+
+    def __init__(self, receiving: Receiving) -> None:
+        super().__init__("interactions_api", static_folder=None)
+        self._receiving = receiving
+        self.add_url_rule(PATH, "interactions", self._interactions, methods=("POST",))
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request, one response. https://flask.palletsprojects.com/en/stable/api/#flask.Flask.wsgi_app"""
+        if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != PATH:
+            return super().wsgi_app(environ, start_response)
+        reply = self._receiving.reply(environ)
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(reply.body)))]
+        start_response(_STATUS_LINES[reply.status], headers)
+        return [reply.body]
+
+    def _interactions(self) -> Response:
+        """The same by Flask's own way, which knows by this rule what else to refuse there (405)."""
+        reply = self._receiving.reply(request.environ)
+        return Response(reply.body, reply.status, mimetype="application/json")
 
 
 class Background:
@@ -145,7 +132,3 @@ class Background:
         """Finishes what follows, while the interpreter still lets threads work; the store stops at its exit."""
         self._upkeep.stop(within=0.0)
         self.follow_ups.stop(within=STOP_S)
-
-
-def _json(body: dict[str, Any], status: int = 200) -> Response:
-    return Response(json.dumps(body, separators=(",", ":")), status, mimetype="application/json")

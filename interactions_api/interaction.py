@@ -189,7 +189,7 @@ def _value(option: dict[str, Any]) -> Option:
 
 def _decoded(body: bytes) -> Any:
     try:
-        return json.loads(body.decode(), object_pairs_hook=_unambiguous, parse_constant=_refuse)
+        return _DECODER.decode(body.decode())
     except RecursionError as problem:
         raise Malformed("the body is nested too deeply") from problem
     except ValueError as problem:
@@ -205,6 +205,9 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unambiguous, parse_constant=_refuse)
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:

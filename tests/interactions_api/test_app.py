@@ -301,3 +301,16 @@ def test_liveness_and_readiness(endpoint):
 def test_the_response_is_plain_json(endpoint):
     """One object, readable by any parser."""
     assert json.loads(endpoint.send(command("opt_out", by=user(snowflake()))).data)["type"] == 4
+
+
+def test_a_body_that_ends_early_is_refused(endpoint):
+    """400: the client went away in the midst of it."""
+    headers, longer = discord.headers(endpoint.key, PING), {"CONTENT_LENGTH": str(len(PING) + 1)}
+    answer = endpoint.client.post("/interactions", data=PING, headers=headers, environ_overrides=longer)
+    assert answer.status_code == 400
+
+
+def test_a_head_request_gets_no_body(endpoint):
+    """405 like every other method."""
+    answer = endpoint.client.head("/interactions")
+    assert (answer.status_code, answer.data) == (405, b"")
