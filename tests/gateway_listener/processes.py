@@ -61,3 +61,10 @@ def figure(address: str, name: str, kind: str) -> int:
     _, text = page(address, "metrics")
     found = re.search(rf'^bigbrother_listener_{name}_total{{kind="{kind}"}} (\S+)$', text, re.MULTILINE)
     return int(float(found[1])) if found else 0
+
+
+def gauge(address: str, name: str) -> int:
+    """A figure of its page that goes up and down; -1 if it is not there yet."""
+    _, text = page(address, "metrics")
+    found = re.search(rf"^bigbrother_listener_{name} (\S+)$", text, re.MULTILINE)
+    return int(float(found[1])) if found else -1

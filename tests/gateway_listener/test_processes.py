@@ -19,7 +19,7 @@ from db_client.statements import Statement
 from db_client.store import Fate, Store
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.notes import IDENTIFIES
-from tests.gateway_listener.processes import IMPATIENT, figure, listener, logged, page, pages
+from tests.gateway_listener.processes import IMPATIENT, figure, gauge, listener, logged, page, pages
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
 from tests.simulated_discord.server import wall_clock
@@ -92,6 +92,10 @@ def test_two_listeners_on_one_shard(discord: Control, store: Store, variables: d
 
         for user in people:
             discord.join(user, desk)
+        eventually(
+            lambda: all(gauge(address, "people_in_voice") == len(people) for address in addresses),
+            what="both have read who came",
+        )
         discord.switch(people[1], sofa)
         discord.leave(people[2])
         eventually(lambda: len(rows()) == 4 and sum(row["ended_at"] is None for row in rows()) == 2)
