@@ -11,10 +11,8 @@ assert world.rows() == [...]
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,7 @@ from typing import Any
 import db_client
 from db_client import reading_statements
 from db_client.erasure import Erasure, left_of
-from db_client.record_statements import statements_for
 from db_client.records import ChannelRecording, ConsentDecision, Record, Watermark, from_json
-from db_client.snowflake import earliest
-from db_client.statements import Statement
 from gateway_listener import frames
 from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
@@ -35,39 +30,12 @@ from gateway_listener.reading import session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
+from tests.gateway_listener.tables import Service
 
 SCHEMA = Path(db_client.__file__).parent / "schema"
 NOON = 1_800_000_000_000
 GUILD, DESK, SOFA, AFK = 1 << 30, 101, 102, 103
 ADA, BOB, CAT, BOT = 11, 12, 13, 99
-
-
-@functools.cache
-def _empty_tables() -> sqlite3.Connection:
-    """Made once: thousands of examples begin with a copy."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for script in sorted(SCHEMA.glob("*.sql")):
-        connection.executescript(script.read_text())
-    return connection
-
-
-class Service:
-    """The tables of the service, written and read by the statements of `db_client` only."""
-
-    def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.row_factory = sqlite3.Row
-        _empty_tables().backup(self.connection)
-
-    def write(self, record: Record) -> None:
-        for statement in statements_for(record):
-            self.connection.execute(statement.sql, statement.parameters)
-
-    def read(self, statement: Statement) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.connection.execute(statement.sql, statement.parameters)]
-
-    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.connection.execute(sql, parameters)]
 
 
 def _left_of(record: Record, forget: Forget) -> Record | None:
@@ -81,13 +49,24 @@ def _left_of(record: Record, forget: Forget) -> Record | None:
 class Harness:
     """One listener, its disk, the service, and the time, all in memory; what is public moves one of them."""
 
-    def __init__(self, *, tolerance_ms: int = 120_000, service: Service | None = None, prefix: str = "stay") -> None:
+    def __init__(
+        self,
+        *,
+        tolerance_ms: int = 120_000,
+        service: Service | None = None,
+        prefix: str = "stay",
+        shard: tuple[int, int] = (0, 1),
+        new_disk: bool = False,
+    ) -> None:
         self.now = NOON
+        self.shard = shard
         self.service = service or Service()
         self.tolerance_ms = tolerance_ms
         self.notes: dict[str, str] = {}
         self.queue: list[Record] = []
         self.delivering = True
+        self.answers_lost = False
+        """What is delivered arrives, and is sent again: nobody heard that it did."""
         self.disk_full = False
         self.batching = False
         """Frames are seen, and what follows from them is handed over later, in one batch."""
@@ -96,12 +75,12 @@ class Harness:
         self.unwritten: list[Any] = []
         self.forgotten: list[int] = []
         self._ids = (f"{prefix}{number}" for number in itertools.count(1))
-        self._interactions = itertools.count()
         self._sequence = itertools.count(1)
         self._sessions = itertools.count(1)
         self.tracker = self._new_tracker()
-        self.tracker.restore(Memory(complete=True), self.now)
-        self._settle()
+        if not new_disk:
+            self.tracker.restore(Memory(complete=True), self.now)
+            self._settle()
 
     def _new_tracker(self) -> Tracker:
         return Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
@@ -178,7 +157,7 @@ class Harness:
     # --- decisions ---
 
     def decision(self, user: int, decision: str, at: int | None = None) -> ConsentDecision:
-        interaction = earliest(self.now if at is None else at) + next(self._interactions)
+        interaction = self.service.interaction(self.now if at is None else at)
         return ConsentDecision(interaction, user, decision, f"u{user}", f"U{user}")  # type: ignore[arg-type]
 
     def decide(self, user: int, decision: str, at: int | None = None) -> None:
@@ -207,14 +186,14 @@ class Harness:
 
     def record(self, channel: int, recorded: bool, *, follow: bool = True) -> None:
         """A manager decides about a channel; with `follow` the listener hears of it at once."""
-        interaction = earliest(self.now) + next(self._interactions)
+        interaction = self.service.interaction(self.now)
         self.service.write(ChannelRecording(interaction, GUILD, channel, recorded))
         if follow:
             self.follow_channels()
 
     def follow_channels(self) -> None:
         """The listener reads which channels are not recorded, as `Listener._read_channels` does."""
-        rows = self.service.read(reading_statements.recording_after(0, 0, 1))
+        rows = self.service.read(reading_statements.recording_after(0, *self.shard))
         self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
         self._settle()
 
@@ -251,13 +230,15 @@ class Harness:
         if self.delivering:
             for record in self.queue:
                 self.service.write(record)
-            self.queue.clear()
+            if not self.answers_lost:
+                self.queue.clear()
 
-    def restart(self, *, service_up: bool = True, shard: tuple[int, int] = (0, 1)) -> None:
-        """kill -9 and a new process on the same disk."""
+    def restart(self, *, service_up: bool = True, shard: tuple[int, int] | None = None) -> None:
+        """kill -9 and a new process on the same disk, perhaps of another shard."""
+        self.shard = shard or self.shard
         self.unwritten = []
         self.tracker = self._new_tracker()
-        self.tracker.restore(remembered(self.notes, *shard), self.now)
+        self.tracker.restore(remembered(self.notes, *self.shard), self.now)
         self._settle()
         if service_up:
             self.follow(complete=True)
@@ -268,8 +249,8 @@ class Harness:
         self.tracker = self._new_tracker()
 
     def read_baseline(self) -> None:
-        sessions = self.service.read(reading_statements.open_sessions(0, 1))
-        seen = self.service.read(reading_statements.watermark(0))
+        sessions = self.service.read(reading_statements.open_sessions(*self.shard))
+        seen = self.service.read(reading_statements.watermark(self.shard[0]))
         memory = Memory(
             complete=True,
             noted=False,
@@ -278,16 +259,17 @@ class Harness:
         )
         self.tracker.restore(memory, self.now)
         self._settle()
+        self.follow_channels()
         self.follow(complete=True)
 
     def share(self) -> None:
         """Tells the service up to when the gateway was seen, as `Listener._share_watermark` does."""
         observed_at = self.tracker.watermark_to_share
         if observed_at is not None:
-            self._settle(Watermark(0, observed_at))
+            self._settle(Watermark(self.shard[0], observed_at))
 
     def compare(self) -> dict[str, int]:
-        rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(0, 1))]
+        rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]
         drift = self.tracker.compare(rows, self.tracker.revision, self.now)
         self._settle()
         return dict(drift)

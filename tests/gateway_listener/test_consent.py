@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from db_client.records import ConsentDecision
 from db_client.snowflake import earliest
 from gateway_listener.consent import Consents, Decision, Interval, intervals_of
-from tests.gateway_listener.harness import ADA, NOON, Service
+from tests.gateway_listener.harness import ADA, NOON
+from tests.gateway_listener.tables import Service
 
 kinds = st.sampled_from(["in", "out", "erase"])
 histories = st.lists(kinds, max_size=8)
