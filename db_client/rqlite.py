@@ -6,6 +6,7 @@ https://rqlite.io/docs/api/api/ ; an answer of status 200 can still be a failure
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -40,9 +41,6 @@ _TRANSIENT = {
 _MISSING_SCHEMA = re.compile(r"no such (table|column|view)|has no column named")
 
 
-_encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-
-
 class Unsendable(ValueError):
     """A parameter cannot cross the wire as it is (not a finite number, or an integer beyond 64 bits)."""
 
@@ -59,17 +57,16 @@ def encode_statement(statement: Statement) -> str:
     for name, value in statement.parameters.items():
         if isinstance(value, str):
             value = _without_lone_surrogates(value)
-            if _HEX_LITERAL.fullmatch(value):
+            if "'" in value and _HEX_LITERAL.fullmatch(value):
                 # rqlite binds text that looks like x'4142' as the blob AB; a character in front keeps it text.
                 sql = re.sub(rf":{name}\b", f"substr(:{name}, 2)", sql)
                 value = f".{value}"
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise Unsendable(f"{name} is beyond 64 bits")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise Unsendable(f"{name} is not a finite number")
         parameters[name] = value
-    try:
-        return f"[{_encoded_text(sql)},{_encoded(parameters)}]"
-    except ValueError as problem:
-        raise Unsendable("a parameter is not a finite number") from problem
+    return f"[{_encoded_text(sql)},{fast_json.write(parameters)}]"
 
 
 @lru_cache(maxsize=256)
