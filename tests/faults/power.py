@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -45,6 +46,15 @@ class Listener:
         self._thread.join()
 
 
+def folders(folder: Path, count: int) -> Iterator[Path]:
+    """A new folder for each turn, gone when the turn is over."""
+    for turn in range(count):
+        here = folder / str(turn)
+        here.mkdir()
+        yield here
+        shutil.rmtree(here)
+
+
 @campaign(
     3,
     "power cut; of what was not flushed each write is there or not",
@@ -56,9 +66,7 @@ class Listener:
 def power_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
     """Each cut is of a queue file at work, new and made anew; the disk is then mounted and opened as after a reboot."""
     acknowledged = 0
-    for turn in range(count):
-        here = folder / str(turn)
-        here.mkdir()
+    for here in folders(folder, count):
         with Device(here, DISK) as device, mounted(device.path, here / "before", new=True):
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.life", str(here / "before"), "0"],
@@ -83,7 +91,6 @@ def power_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
             finally:
                 queue.close()
         acknowledged += len(story.must.get("put", ()))
-        shutil.rmtree(here)
     return Figure(f"{count} cuts, {acknowledged} acknowledged: 0 lost, nothing older back, 0 open failures")
 
 
@@ -114,9 +121,7 @@ def fuzz(folder: Path, count: int, chance: random.Random) -> Figure:
 def service_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
     """Eight clients insert rows one by one; every other time it is a power cut."""
     answered = 0
-    for turn in range(count):
-        here = folder / str(turn)
-        here.mkdir()
+    for turn, here in enumerate(folders(folder, count)):
         with Device(here, DISK) as device, mounted(device.path, here / "before", new=True):
             with start_embedded(here / "service", SQLITE_FILE=str(here / "before" / "service.db")) as service:
                 load = Load(service.url)
@@ -136,7 +141,6 @@ def service_cuts(folder: Path, count: int, chance: random.Random) -> Figure:
                 found = stored(here / "after" / "service.db")
                 assert certain <= found, "a row that was answered 200 is lost"
         answered += len(certain)
-        shutil.rmtree(here)
     return Figure(f"{count} ends, {answered} answered: 0 lost, every file whole")
 
 
