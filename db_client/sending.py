@@ -18,7 +18,7 @@ from db_client.rqlite import Rows
 from db_client.service import Service
 
 MOST_STATEMENTS = 500
-MOST_BYTES = 900 * 1024
+MOST_BYTES = 300 * 1024  # of a request; of each there are some copies in memory, which is not given back
 ATTEMPT_SECONDS = 10.0
 STRIKES = 10  # after so many unknown outcomes of one entry alone, while the service takes other writes, it is dead
 SETTLE_SECONDS = 1.0

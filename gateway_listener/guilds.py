@@ -24,7 +24,7 @@ class GuildState:
     def __init__(self, guild_id: int, *, unseen_since: int | None = None, restored: bool = False) -> None:
         self.guild_id = guild_id
         self.seats: dict[int, Stay] = {}
-        self.people: dict[int, dict[int, Stay]] = {}
+        self.people: dict[int, list[Stay]] = {}
         self.names: Names | None = None
         self.seen_since: int | None = None
         self.first_seen: int | None = None
@@ -44,13 +44,17 @@ class GuildState:
     def sit(self, stay: Stay) -> None:
         """The person is in the channel."""
         self.seats[stay.user_id] = stay
-        self.people.setdefault(stay.channel_id, {})[stay.user_id] = stay
+        there = self.people.get(stay.channel_id)
+        if there is None:
+            self.people[stay.channel_id] = [stay]
+        else:
+            there.append(stay)
 
     def rise(self, stay: Stay) -> None:
         """The person is not in the channel any more."""
         del self.seats[stay.user_id]
         there = self.people[stay.channel_id]
-        del there[stay.user_id]
+        there.remove(stay)
         if not there:
             del self.people[stay.channel_id]
 
@@ -63,11 +67,11 @@ class GuildState:
 
         With three or more in it nobody was or is alone.
         """
-        there = self.people.get(channel_id, {})
+        there = self.people.get(channel_id, ())
         return self.resettle(channel_id, now) if len(there) <= 2 else ()
 
     def resettle(self, channel_id: int, now: int) -> list[Stay]:
         """Sets who is alone in a channel, whatever happened to it; those for whom that is news."""
-        there = self.people.get(channel_id, {})
+        there = self.people.get(channel_id, ())
         alone = ALONE if len(there) == 1 else 0
-        return [stay for stay in there.values() if stay.history.change(now, stay.history.flags & ~ALONE | alone)]
+        return [stay for stay in there if stay.history.change(now, stay.history.flags & ~ALONE | alone)]

@@ -32,7 +32,7 @@ class Ledger:
         self.touched: set[int] = set()
         """Guilds in which something was recorded since the names were last looked at."""
         self.revision = 0
-        self._stays: dict[int, list[Stay]] = {}
+        self._stays: dict[int, tuple[Stay, ...]] = {}
         self._ended: deque[Stay] = deque()
         self._differing: dict[Stay, None] = {}
         self._noted: dict[int, int] = {}
@@ -43,11 +43,7 @@ class Ledger:
 
     def enter(self, stay: Stay) -> None:
         """Takes a new stay in."""
-        of_person = self._stays.get(stay.user_id)
-        if of_person is None:
-            self._stays[stay.user_id] = [stay]
-        else:
-            of_person.append(stay)
+        self._stays[stay.user_id] = (*self._stays.get(stay.user_id, ()), stay)
         self._differing[stay] = None
 
     def changed(self, stay: Stay) -> None:
@@ -64,11 +60,9 @@ class Ledger:
     def drop(self, stay: Stay) -> None:
         """Forgets a stay without a word (it is long over, or was a bot's)."""
         self._differing.pop(stay, None)
-        of_person = self._stays.get(stay.user_id, [])
-        if stay in of_person:
-            of_person.remove(stay)
-            if not of_person:
-                del self._stays[stay.user_id]
+        others = tuple(other for other in self._stays.pop(stay.user_id, ()) if other is not stay)
+        if others:
+            self._stays[stay.user_id] = others
 
     def stays_of(self, user_id: int, guild_id: int) -> list[Stay]:
         """The person's stays in a guild that are open or remembered, oldest first."""

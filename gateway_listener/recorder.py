@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # A watermark without anything else is written this often; each commit is a flush of the disk.
 SAVE_EVERY = 1.0
 RETRY_AFTER = 1.0
-MOST_AT_ONCE = 1000
+MOST_AT_ONCE = 500
 
 
 class Keeper(Protocol):

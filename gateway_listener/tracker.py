@@ -326,7 +326,7 @@ class Tracker:
 
     def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
         guild = self._guild(deleted.guild_id)
-        for stay in list(guild.people.get(deleted.channel_id, {}).values()):
+        for stay in list(guild.people.get(deleted.channel_id, ())):
             self._end(guild, stay, "left", self._last_seen(guild, now), now)
         self._naming.channel_deleted(guild, deleted)
 
