@@ -1,468 +1,352 @@
-"""A small world that is the truth, a gateway that shows it well or badly, and one listener that watches (harness.py).
+"""A small world that is the truth, a gateway that shows it well or badly, and listeners that watch (watcher.py).
 
-What happens is written down by the world itself; what a listener could know of it is worked out beside it, from the
-rules of Discord and of the disk, never from the listener.
+Every public method is something that can happen; none that is impossible at the moment does anything.
 """
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from db_client.records import ConsentDecision
+from db_client.records import ChannelRecording, ConsentDecision, Record
 from db_client.snowflake import created_at
 from gateway_listener.clock import Clock
-from gateway_listener.notes import BASELINE, WATERMARK, remembered
-from tests.gateway_listener.harness import AFK, DESK, NOON, SOFA, Harness
-from tests.gateway_listener.truth import FOREVER, Span, TrueDecision, TrueStay, Truth, broken_rules, within, without
+from tests.gateway_listener.people import GUILDS, People, room
+from tests.gateway_listener.rooms import Rooms
+from tests.gateway_listener.rules import channel_sessions_of, unseen_counted
+from tests.gateway_listener.tables import Service
+from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, within, without
+from tests.gateway_listener.watcher import Watcher, consent_in
 
-GUILDS = (1 << 30, 2 << 30)
-PEOPLE = (11, 12, 13)
-BOT = 99
-UNKNOWN = 104
-"""A channel that no snapshot names."""
-ROOMS = (DESK, SOFA, AFK, UNKNOWN)
 HEARTBEAT = 41_250
-
-
-def room(guild: int, kind: int) -> int:
-    """A channel of the guild."""
-    return kind if guild == GUILDS[0] else kind + 1000
+TABLES = ("voice_sessions", "consent_log", "opt_in_users", "listener_watermarks", "voice_totals", "unrecorded_channels")
 
 
 class SmallWorld:
-    """Every public method is something that can happen; none that is impossible at the moment does anything."""
+    """Two guilds, the endpoint's two pods, the service, and a listener (or two)."""
 
     def __init__(self, *, stepping: bool = False) -> None:
-        self.now = NOON
-        self.harness = Harness()
+        self.people = People(self._tell)
+        self.rooms = Rooms()
+        self.service = Service()
         self.stepping = stepping
-        self.wall_ahead = 0
-        self.farthest = 0
-        self.clock = self._new_clock()
-        # the truth
-        self.seats: dict[int, tuple[int, int, int]] = {}
-        self.stays: list[TrueStay] = []
-        self.flags: dict[int, int] = defaultdict(int)
-        self.decisions: list[ConsentDecision] = []
+        self._wall_ahead = 0
+        self._prefixes = iter(f"stay{letter}x" for letter in "abcdefghijklmnopqrstuvwxyz" * 100)
         # the endpoint's two pods
-        self.pods: tuple[list[ConsentDecision], list[ConsentDecision]] = ([], [])
+        self.decisions: list[ConsentDecision] = []
+        self.pods: tuple[list[Record], list[Record]] = ([], [])
         self.stuck = [False, False]
         self.service_up = True
         self.lagging = False
-        # Discord
-        self.joined = set(GUILDS)
-        self.left_behind: dict[int, dict[int, int]] = {}
-        self.down: set[int] = set()
-        self.session = 0
-        self.sequence = 0
-        self.heard = 0
-        self.sent: list[tuple[int, str]] = []
-        self.awaiting: list[int] = []
-        self.connected = False
-        # the listener
-        self.alive = True
-        self.followed = True
-        self.disk_lost = False
-        self.looked_at = NOON
-        self.moments: dict[int, int] = {NOON: NOON}
-        """When it was by the listener's clock, and then by ours."""
-        self.seen_since: dict[int, int] = {}
-        self.seen: dict[int, list[Span]] = defaultdict(list)
-        self.looks: dict[int, list[Span]] = defaultdict(list)
-        self.sure: dict[int, list[Span]] = defaultdict(list)
-        """What the listener and the service have both known of each person's consent, since the listener last asked."""
-        self.lost: dict[int, list[Span]] = defaultdict(list)
-        self.killed_at = 0
-        self.identify()
+        """What the listeners have waits, though the service is up."""
+        self.watcher = self._watcher((0, 1))
+        """The listener that things happen to."""
+        self.second: Watcher | None = None
+        """Another one on the same shard, by mistake, alive or (with something on its disk) not."""
+        self.seconds = 0
+        self._before_resharding: list[Record] = []
+        self._disturbed: list[Span] = []
+        self._disturbed_since: int | None = None
+        self.watcher.start()
+        self.watcher.follow()
+        self.watcher.identify()
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """All of them."""
+        return [self.watcher] if self.second is None else [self.watcher, self.second]
+
+    def surround(self, *, service_up: bool, lagging: bool, answers_lost: bool, disk_full: bool, batching: bool) -> None:
+        """How the service, the way there, and the listener's machine are from now on."""
+        self.service_up, self.lagging = service_up, lagging
+        for watcher in self.watchers:
+            harness = watcher.harness
+            harness.delivering = service_up and not lagging
+            harness.answers_lost, harness.disk_full, harness.batching = answers_lost, disk_full, batching
+
+    def _watcher(self, shard: tuple[int, int]) -> Watcher:
+        prefix = next(self._prefixes)
+        return Watcher(self.people, self.rooms, self.service, self._new_clock, shard=shard, prefix=prefix)
+
+    def _new_clock(self) -> Callable[[], int]:
+        """The clock of a process: the truth, or what it makes of a machine's clock that is stepped."""
+        people = self.people
+        if not self.stepping:
+            return lambda: people.now
+        return Clock(wall=lambda: (people.now + self._wall_ahead) / 1000, steady=lambda: people.now / 1000).now
+
+    def _tell(self, guild: int, kind: str, data: dict[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.tell(guild, kind, data)
 
     # --- time ---
 
-    def _new_clock(self) -> Clock:
-        return Clock(wall=lambda: (self.now + self.wall_ahead) / 1000, steady=lambda: self.now / 1000)
-
-    def _tell_time(self) -> None:
-        self.harness.now = self.clock.now() if self.stepping else self.now
-        self.farthest = max(self.farthest, abs(self.harness.now - self.now) + 1)
-
     def wait(self, milliseconds: int) -> None:
         """Time passes: heartbeats are acknowledged, what can be delivered is, the consent log is followed."""
-        until = self.now + milliseconds
-        while self.now < until:
-            self.now = min(until, (self.now // HEARTBEAT + 1) * HEARTBEAT)
-            self._tell_time()
-            if self.now % HEARTBEAT == 0:
-                self._hear('{"t":null,"s":null,"op":11,"d":null}')
-        if milliseconds and self.alive:
-            self.harness.hand_over()
+        until = self.people.now + milliseconds
+        while self.people.now < until:
+            self.people.now = min(until, (self.people.now // HEARTBEAT + 1) * HEARTBEAT)
+            if self.people.now % HEARTBEAT == 0:
+                for watcher in self.watchers:
+                    watcher.heartbeat()
+        if milliseconds:
+            for watcher in self.watchers:
+                if watcher.alive:
+                    watcher.harness.hand_over()
         self.deliver()
         self.follow()
 
     def step_clock(self, milliseconds: int) -> None:
         """The machine's clock is set, by NTP or by hand."""
-        self.wall_ahead = max(-3000, min(3000, self.wall_ahead + milliseconds))
-
-    # --- people ---
-
-    def move(self, user: int, guild: int, kind: int | None, *, member: bool = True) -> None:
-        """The person joins, switches or leaves."""
-        seat = self.seats.get(user)
-        channel = None if kind is None else room(guild, kind)
-        if seat is not None and (seat[0] != guild or channel is None):
-            self._stand_up(user)
-            self._tell(seat[0], user, None, member)
-        if channel is None or guild not in self.joined or (seat is not None and seat[1] == channel):
-            return
-        self._stand_up(user)
-        self.seats[user] = (guild, channel, self.now)
-        self._tell(guild, user, channel, member)
-
-    def _stand_up(self, user: int) -> None:
-        seat = self.seats.pop(user, None)
-        if seat is not None and user != BOT:
-            self.stays.append(TrueStay(user, *seat, self.now))
-
-    def set_flags(self, user: int, flags: int, *, member: bool = True) -> None:
-        """The person mutes, deafens, streams; nothing about where they are changes."""
-        self.flags[user] = flags
-        if user in self.seats:
-            self._tell(self.seats[user][0], user, self.seats[user][1], member)
-
-    def _state(self, user: int, channel: int | None) -> dict[str, Any]:
-        flags = self.flags[user]
-        return {
-            "user_id": str(user),
-            "channel_id": None if channel is None else str(channel),
-            "self_mute": bool(flags & 1),
-            "self_deaf": bool(flags & 2),
-            "self_stream": bool(flags & 8),
-        }
-
-    def _tell(self, guild: int, user: int, channel: int | None, member: bool) -> None:
-        state = self._state(user, channel) | {"guild_id": str(guild)}
-        if member or user == BOT:
-            state["member"] = {"user": {"id": str(user), "bot": user == BOT}}
-        self._emit(guild, "VOICE_STATE_UPDATE", state)
-
-    def empty(self, guild: int, kind: int) -> None:
-        """The channel is deleted with everyone in it, and another one is made under its id."""
-        channel = room(guild, kind)
-        there = [user for user, seat in self.seats.items() if seat[1] == channel]
-        self._emit(guild, "CHANNEL_DELETE", {"id": str(channel), "guild_id": str(guild), "type": 2})
-        for user in there:
-            self._stand_up(user)
-            self._tell(guild, user, None, True)
+        self._wall_ahead = max(-3000, min(3000, self._wall_ahead + milliseconds))
 
     # --- decisions ---
 
     def decide(self, user: int, decision: str, pod: int) -> None:
         """A slash command, answered by one of two pods."""
-        made = self.harness.decision(user, decision, self.now)
+        interaction = self.service.interaction(self.people.now)
+        made = ConsentDecision(interaction, user, decision, f"u{user}", f"U{user}")  # type: ignore[arg-type]
         self.decisions.append(made)
         self.pods[pod].append(made)
 
+    def decide_recording(self, guild: int, kind: int, recorded: bool) -> None:
+        """A manager opens or closes a channel; one pod answers all of these, for the service keeps the newest only."""
+        made = ChannelRecording(self.service.interaction(self.people.now), guild, room(guild, kind), recorded)
+        self.rooms.decide(made)
+        self.pods[0].append(made)
+
     def deliver(self) -> None:
-        """What the pods and the listener have goes to the service, if that can be."""
-        self.harness.delivering = self.service_up and not self.lagging
+        """What the pods and the listeners have goes to the service, if that can be."""
         if self.service_up:
             for pod, queue in enumerate(self.pods):
                 while queue and not self.stuck[pod]:
                     self._write(queue.pop(0))
-            self.harness.deliver()
+        for watcher in self.watchers:
+            if watcher.alive or watcher is self.second:
+                watcher.harness.delivering = self.service_up and not self.lagging
+                watcher.harness.deliver()
 
-    def _write(self, decision: ConsentDecision) -> None:
-        self.harness.service.write(decision)
-        user = decision.user_id
-        known = self.intervals().get(user, [])
-        self.sure[user] = within(self.sure[user], known)
-        waits = decision.decision == "erase" and user in {record.person for record in self.harness.queue}
-        self.lost[user] += without([(0, self.killed_at)] if self.killed_at else [], [] if waits else known)
+    def _write(self, decision: Record) -> None:
+        before, known = {row["session_id"]: row for row in self.rows()}, consent_in(self.service)
+        self.service.write(decision)
+        if isinstance(decision, ChannelRecording):
+            self.rooms.arrive(decision)
+        for watcher in self.watchers:
+            if isinstance(decision, ChannelRecording):
+                watcher.decided_about(decision.channel_id, decision.at)
+            elif isinstance(decision, ConsentDecision):
+                watcher.decided(decision.user_id, before=known.get(decision.user_id, []), decision=decision.decision)
+        for row in self.rows():
+            earlier = before.get(row["session_id"])
+            if row != earlier:
+                for watcher in self.watchers:
+                    watcher.was_cut(row, earlier)
+
+    def follow(self) -> None:
+        """The listeners read what was decided."""
+        if self.service_up:
+            for watcher in self.watchers:
+                watcher.follow()
 
     def repeat(self, place: int) -> None:
         """A decision arrives a second time: rule 4."""
-        waiting = {made.interaction_id for queue in self.pods for made in queue}
-        delivered = [made for made in self.decisions if made.interaction_id not in waiting]
-        if delivered and self.service_up:
+        waiting = {id(made) for queue in self.pods for made in queue}
+        arrived = [made for made in self.decisions if id(made) not in waiting]
+        if arrived and self.service_up:
             before = self._dump()
-            self.harness.service.write(delivered[place % len(delivered)])
+            self.service.write(arrived[place % len(arrived)])
             assert self._dump() == before, "rule 4: a decision sent twice changed something"
 
     def deliver_twice(self) -> None:
         """The listener's batch is sent, the answer is lost, and it is sent again: rule 4."""
-        if self.service_up and self.harness.queue:
-            batch = list(self.harness.queue)
-            self.harness.delivering = True
-            self.harness.deliver()
-            before = self._dump()
-            for record in batch:
-                self.harness.service.write(record)
-            assert self._dump() == before, "rule 4: a batch sent twice changed something"
+        for watcher in self.watchers:
+            batch = list(watcher.harness.queue)
+            if self.service_up and batch:
+                watcher.harness.delivering = True
+                watcher.harness.deliver()
+                before = self._dump()
+                for record in batch:
+                    self.service.write(record)
+                # Of two listeners, the one may be let in the second time where the other stood in its way at first.
+                same = self._dump() == before or self._disturbed_since is not None
+                assert same, "rule 4: a batch sent twice changed something"
 
     def _dump(self) -> list[Any]:
-        tables = ("voice_sessions", "consent_log", "opt_in_users", "listener_watermarks", "voice_totals")
-        return [self.harness.service.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
+        return [self.service.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]
 
-    def intervals(self) -> dict[int, list[Span]]:
-        """Each person's consent, as the service has it now."""
-        found: dict[int, list[Span]] = defaultdict(list)
-        for row in self.harness.service.rows("SELECT user_id, from_at, to_at FROM consent_intervals"):
-            found[row["user_id"]].append((row["from_at"], FOREVER if row["to_at"] is None else row["to_at"]))
-        return found
-
-    # --- the gateway ---
-
-    def _emit(self, guild: int, kind: str, data: dict[str, Any]) -> None:
-        """An event, for the session if it has the guild; it is heard at once if somebody is connected."""
-        if not self.session or guild not in self.joined | {int(data.get("id", 0))}:
-            return
-        if (guild in self.down or guild in self.awaiting) and kind != "GUILD_DELETE":
-            return
-        self.sequence += 1
-        self.sent.append((self.sequence, json.dumps({"t": kind, "s": self.sequence, "op": 0, "d": data})))
-        if self.connected:
-            self._hear(self.sent[-1][1])
-            self.heard = self.sequence
-
-    def _hear(self, text: str, *, live: bool = True) -> None:
-        if not self.connected:
-            return
-        self._tell_time()
-        self.harness.text(text)
-        if live:
-            self.looked_at = self.now
-            self.moments[self.harness.tracker.sight.watermark or 0] = self.now
-
-    def identify(self) -> None:
-        """A new session: READY, and then a roll call of each guild, one by one."""
-        if not self.alive or self.connected:
-            return
-        self.session, self.sequence, self.heard, self.sent = self.session + 1, 0, 0, []
-        self.connected = True
-        self._hear('{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}', live=False)
-        self.sequence = self.heard = 1
-        guilds = [{"id": str(guild), "unavailable": True} for guild in sorted(self.joined)]
-        ready = {"t": "READY", "s": 1, "op": 0, "d": {"session_id": f"session {self.session}", "guilds": guilds}}
-        self._hear(json.dumps(ready))
-        self.seen_since.clear()
-        self.awaiting = sorted(self.joined - self.down)
-
-    def roll_call(self) -> None:
-        """The next of the awaited guilds comes."""
-        if self.connected and self.awaiting:
-            self._create(self.awaiting.pop(0))
-
-    def all_roll_calls(self) -> None:
-        """All of them come."""
-        while self.connected and self.awaiting:
-            self.roll_call()
-
-    def _create(self, guild: int) -> None:
-        there = [(user, seat[1]) for user, seat in self.seats.items() if seat[0] == guild]
-        data = {
-            "id": str(guild),
-            "name": "Study room",
-            "afk_channel_id": str(room(guild, AFK)),
-            "channels": [{"id": str(room(guild, kind)), "name": "room", "type": 2} for kind in (DESK, SOFA, AFK)],
-            "voice_states": [self._state(user, channel) for user, channel in there],
-            "members": [{"user": {"id": str(user), "bot": user == BOT}} for user, _ in there],
-        }
-        self._emit(guild, "GUILD_CREATE", data)
-        if self.connected:
-            self.seen_since.setdefault(guild, self.now)
-
-    def disconnect(self) -> None:
-        """The connection breaks; the session lives on."""
-        if self.connected:
-            self.connected = False
-            self.harness.tracker.hang_up()
-            self._lose(*self.seen_since, at=self.looked_at)
-
-    def resume(self) -> None:
-        """A connection again: what was missed is replayed."""
-        if not self.alive or self.connected or not self.session or not self.heard:
-            return
-        self.connected = True
-        self._hear('{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}', live=False)
-        for sequence, text in self.sent:
-            if sequence > self.heard:
-                self._hear(text, live=False)
-        self.sequence += 1
-        self._hear(json.dumps({"t": "RESUMED", "s": self.sequence, "op": 0, "d": {}}))
-        self.heard = self.sequence
-        self.seen_since = dict.fromkeys(self.joined - self.down - set(self.awaiting), self.now)
-
-    def resend(self, count: int) -> None:
-        """The last dispatches come again, old sequence numbers and all."""
-        for sequence, text in self.sent[-count:]:
-            if self.connected and sequence <= self.heard:
-                self._hear(text)
-
-    def malformed(self, text: str) -> None:
-        """A frame that cannot be read comes between the others."""
-        if self.connected:
-            self._tell_time()
-            self.harness.text(text)
-
-    def _lose(self, *guilds: int, at: int) -> None:
-        for guild in list(guilds):
-            since = self.seen_since.pop(guild, None)
-            if since is not None and since < at:
-                self.seen[guild].append((since, at))
-            if since is not None:
-                self.looks[guild].append((since, at))
+    # --- guilds ---
 
     def outage(self, guild: int) -> None:
         """Discord loses the guild."""
-        if guild in self.joined - self.down:
-            self._emit(guild, "GUILD_DELETE", {"id": str(guild), "unavailable": True})
-            self.down.add(guild)
-            self._lose(guild, at=self.now)
-            if guild in self.awaiting:
-                self.awaiting.remove(guild)
+        self.people.outage(guild)
 
     def recover(self, guild: int) -> None:
         """The guild is back, with all that changed meanwhile."""
-        if guild in self.down:
-            self.down.discard(guild)
-            self._create(guild)
+        if guild in self.people.down:
+            self.people.down.discard(guild)
+            self._call(guild)
 
     def remove_bot(self, guild: int) -> None:
-        """The bot is thrown out: what happens in the guild is no affair of ours, until it is invited again."""
-        if guild in self.joined:
-            self._emit(guild, "GUILD_DELETE", {"id": str(guild)})
-            self._lose(guild, at=self.now)
-            self.left_behind[guild] = {user: seat[1] for user, seat in self.seats.items() if seat[0] == guild}
-            for user in self.left_behind[guild]:
-                self._stand_up(user)
-            self.joined.discard(guild)
-            self.down.discard(guild)
-            if guild in self.awaiting:
-                self.awaiting.remove(guild)
+        """The bot is thrown out of the guild."""
+        self.people.remove_bot(guild)
 
     def add_bot(self, guild: int) -> None:
         """The bot is invited again."""
-        if guild not in self.joined:
-            self.joined.add(guild)
-            for user, channel in self.left_behind.pop(guild, {}).items():
-                self.seats.setdefault(user, (guild, channel, self.now))
-            self._create(guild)
+        if self.people.add_bot(guild):
+            self._call(guild)
 
-    # --- the listener ---
+    def _call(self, guild: int) -> None:
+        for watcher in self.watchers:
+            watcher.call(guild)
 
-    def follow(self) -> None:
-        """The listener reads the consent log."""
-        if not (self.alive and self.service_up):
+    # --- resharding ---
+
+    def reshard(self) -> None:
+        """SHARD_COUNT becomes 2: from now on the other guild is another listener's affair, and none of this one's."""
+        if self.second is None and self.watcher.harness.shard == (0, 1):
+            self.watcher.kill()
+            self._before_resharding = list(self.watcher.harness.queue)
+            self.watcher.harness.shard = (0, 2)
+            self.watcher.start()
+            self.watcher.identify()
+
+    def _meddling(self) -> Iterator[str]:
+        """What the listener writes about a guild that is not one of its own."""
+        ours = {None, *self.watcher.guilds}
+        for record in self.watcher.harness.queue:
+            if getattr(record, "guild_id", None) not in ours and record not in self._before_resharding:
+                yield f"{record} is about another shard's guild"
+
+    # --- a second listener on the same shard ---
+
+    def start_second(self) -> None:
+        """It comes with a new disk; the first has told the service lately up to when it saw, if it could."""
+        if self.second is not None or self.stepping:
             return
-        self._tell_time()
-        if not self.harness.tracker.recording:
-            self.harness.read_baseline()
-        else:
-            self.harness.follow(complete=not self.followed)
-        self.followed = True
-        if not self.harness.disk_full:
-            known = self.intervals()
-            for user in PEOPLE:
-                self.sure[user] = known.get(user, [])
+        self.watcher.share()
+        self.deliver()
+        self.second = self._watcher(self.watcher.harness.shard)
+        self.seconds += 1
+        if self._disturbed_since is None:
+            self._disturbed_since = min(self.people.now, self.second.known_to())
+        self.second.start()
+        self.second.identify()
+        self.second.all_roll_calls()
 
-    def kill(self, *, disk_lost: bool = False) -> None:
-        """kill -9, and perhaps the disk with it."""
-        if not self.alive:
+    def kill_second(self) -> None:
+        """What is on its disk is delivered later."""
+        if self.second is not None:
+            self.second.kill()
+
+    def compare(self) -> dict[str, int] | None:
+        """The listener compares; with no second one any more, all is then as if there had never been one."""
+        drift = self.watcher.compare()
+        second = self.second
+        if drift is None or self._disturbed_since is None or (second and (second.alive or second.harness.queue)):
+            return drift
+        self._disturbed.append((self._disturbed_since, self.people.now))
+        self._disturbed_since = self.second = None
+        return drift
+
+    def both_compare(self) -> None:
+        """They compare in turn, and agree; mostly after once, after three times at the latest."""
+        self.wait(1)
+        second = self.second
+        if second is None or not (self.watcher.settled and second.settled and self.service_up and not self.lagging):
             return
-        self.disconnect()
-        self.alive, self.session = False, 0
-        waiting = {record.person for record in self.harness.queue}
-        if disk_lost:
-            self.harness.notes, self.harness.queue = {}, []
-            self.disk_lost = True
-        self.harness.unwritten = []
-        kept = self.moments.get(self._kept(), 0)
-        for guild in GUILDS:
-            self.seen[guild] = within(self.seen[guild], [(0, kept)])
-        for user in PEOPLE:
-            sure = [] if disk_lost and user in waiting else self.sure[user]
-            self.lost[user] += without([(0, self.now)], sure)
-        self.killed_at = self.now
-
-    def _kept(self) -> int:
-        """Up to when the gateway was seen, as the next process will learn it."""
-        if BASELINE in self.harness.notes:
-            return int(self.harness.notes.get(WATERMARK, 0))
-        return max(
-            (row["observed_at"] for row in self.harness.service.rows("SELECT * FROM listener_watermarks")), default=0
-        )
-
-    def start(self) -> None:
-        """A new process; on a new disk it waits until the service can be read."""
-        if self.alive:
-            return
-        self.alive, self.followed = True, False
-        self.clock = self._new_clock()
-        self._tell_time()
-        service = self.intervals()
-        noted = remembered(self.harness.notes).consents
-        for user in PEOPLE:
-            by_note = [(noted[user].at, FOREVER)] if user in noted else []
-            self.sure[user] = within(by_note, service.get(user, []))
-        if BASELINE in self.harness.notes:
-            self.harness.restart(service_up=False)
-        else:
-            self.harness.new_disk()
-
-    def share(self) -> None:
-        """The listener tells the service up to when it saw."""
-        if self.alive:
-            self.harness.share()
-
-    def compare(self) -> dict[str, int]:
-        """The listener compares the open sessions with the service's, when nothing waits."""
-        harness = self.harness
-        ready = self.alive and self.followed and self.connected and self.service_up
-        if not ready or harness.queue or harness.unwritten or not harness.tracker.recording:
-            return {}
-        return harness.compare()
+        for _ in range(3):
+            for watcher in (self.watcher, second):
+                watcher.compare()
+                self.deliver()
+        if self.watcher.settled and second.settled:
+            again = [watcher.compare() for watcher in (self.watcher, second)]
+            assert again == [{}, {}], f"two listeners do not agree after both have compared: {again}"
 
     # --- the end ---
 
     def settle(self) -> None:
         """Everything works again, and what waits is delivered."""
-        self.service_up, self.lagging, self.stuck, self.harness.disk_full = True, False, [False, False], False
-        for guild in list(self.down):
+        self.service_up, self.lagging, self.stuck = True, False, [False, False]
+        for guild in list(self.people.down):
             self.recover(guild)
-        self.start()
+        for watcher in self.watchers:
+            watcher.harness.disk_full = watcher.harness.answers_lost = False
+        self.watcher.start()
         self.wait(1)
-        self.resume()
-        self.identify()
-        self.all_roll_calls()
+        for watcher in self.watchers:
+            watcher.resume()
+            watcher.identify()
+            watcher.all_roll_calls()
         for _ in range(2):
             self.wait(1)
             self.deliver()
+        self.both_compare()
+        self.kill_second()
+        self.wait(1)
 
     def truth(self) -> Truth:
         """What happened until now, and what of it can be known."""
-        live = {guild: [(since, FOREVER)] for guild, since in self.seen_since.items()}
-        still = [TrueStay(user, *seat, FOREVER) for user, seat in self.seats.items() if user != BOT]
+        watcher = self.watcher
         return Truth(
-            now=self.now,
-            stays=[*self.stays, *still],
+            now=self.people.now,
+            stays=[stay for stay in self.people.all_stays() if stay.guild_id in watcher.guilds],
             decisions=[
                 TrueDecision(made.interaction_id, made.user_id, made.decision, created_at(made.interaction_id))
                 for made in self.decisions
             ],
-            seen={guild: [*self.seen[guild], *live.get(guild, [])] for guild in GUILDS},
-            looks={guild: [*self.looks[guild], *live.get(guild, [])] for guild in GUILDS},
-            lost=self.lost,
-            disk_lost=self.disk_lost,
-            tolerance=self.harness.tolerance_ms,
-            slack=2 * self.farthest if self.stepping else 0,
+            seen={guild: without(watcher.seen_until_now(guild), self._disturbed) for guild in watcher.guilds},
+            looks={guild: [*watcher.looks_until_now(guild), *self._disturbed] for guild in watcher.guilds},
+            lost=watcher.lost,
+            lost_rooms=watcher.lost_rooms,
+            unsure_rooms=watcher.unsure_rooms,
+            unrecorded={channel: self.rooms.holes(channel) for channel in self.rooms.channels},
+            afk=self.people.afk_until_now(),
+            flags=self.people.flag_changes,
+            disks_lost=watcher.disks_lost,
+            disturbed=self._disturbed,
+            cut_blindly=frozenset(watcher.cut_blindly),
+            tolerance=watcher.harness.tolerance_ms,
+            slack=self._slack(),
         )
+
+    def _slack(self) -> int:
+        """The listener's clock follows a stepped one slowly: until it has, its moments are off by that much."""
+        return 2 * (self.watcher.farthest + 1) if self.stepping else 0
+
+    def own_rows(self) -> list[dict[str, Any]]:
+        """The stored sessions of the listener's shard."""
+        return [row for row in self.rows() if row["guild_id"] in self.watcher.guilds]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The stored sessions."""
+        return self.service.rows("SELECT * FROM voice_sessions ORDER BY user_id, started_at, session_id")
 
     def broken(self) -> Iterator[str]:
         """What is against the rules that hold at any moment."""
-        rows = self.harness.rows()
-        yield from broken_rules(rows, self.intervals())
+        rows = self.rows()
+        yield from broken_rules(rows, consent_in(self.service))
+        slack = self._slack()
+        waiting = frozenset() if self.watcher.settled else frozenset(GUILDS)
+        since = self._disturbed_since
+        disturbed = self._disturbed if since is None else [*self._disturbed, (since, self.people.now)]
+        blind = {
+            guild: [gap for gap in self.watcher.blind[guild] if not within([gap], disturbed)]
+            for guild in self.watcher.guilds
+        }
+        yield from unseen_counted(rows, blind, self.watcher.harness.tolerance_ms + slack, waiting)
+        yield from self._meddling()
         known = {made.user_id for made in self.decisions if made.decision == "in"}
-        kept = {record.person for record in self.harness.queue if record.person is not None}
-        noted = {int(key.partition(":")[2]) for key in self.harness.notes if key.startswith("consent:")}
-        yield from (f"rule 1: {user} is on the disk and never was in" for user in (kept | noted) - known)
+        for watcher in self.watchers:
+            kept = {record.person for record in watcher.harness.queue if record.person is not None}
+            noted = {int(key.partition(":")[2]) for key in watcher.harness.notes if key.startswith("consent:")}
+            yield from (f"rule 1: {user} is on the disk and never was in" for user in (kept | noted) - known)
+
+    def wrong_views(self) -> Iterator[str]:
+        """What is derived from the sessions and is not what they imply."""
+        stored = [
+            (row["channel_id"], row["started_at"], row["ended_at"], row["people"])
+            for row in self.service.rows("SELECT * FROM channel_sessions ORDER BY channel_id, started_at")
+        ]
+        implied = channel_sessions_of(self.rows())
+        if stored != implied:
+            yield f"channel sessions are {stored} and should be {implied}"

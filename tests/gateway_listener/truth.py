@@ -1,8 +1,6 @@
-"""Are the stored sessions what happened? Pure: the truth and the rows in, complaints out.
+"""What happened, what of it could be seen, and the rules that need no more than the rows. Pure.
 
-Times are milliseconds. A span is (from, to), `to` FOREVER while it lasts. Wherever the guild was being seen, who was
-where is stored exactly. Elsewhere a row may differ from the truth only by what it says itself (`started_within_ms`,
-`ended_within_ms`), or because the person was found in the same channel after a gap within the tolerance.
+Times are milliseconds. A span is (from, to), `to` FOREVER while it lasts.
 """
 
 from __future__ import annotations
@@ -48,13 +46,25 @@ class Truth:
     """By guild: when everything that happened arrived at once, and was kept."""
     looks: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     """By guild: when it was seen, whether or not that was kept."""
-    lost: Mapping[int, Sequence[Span]] = field(default_factory=dict)
-    """By person: what a listener forgot before it could know that it was consented to."""
+    lost: Mapping[tuple[int, int], Sequence[Span]] = field(default_factory=dict)
+    """By person and guild: what a listener forgot before it could know that it was consented to."""
     unrecorded: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     """By channel: when its managers wanted nothing recorded."""
+    lost_rooms: Mapping[int, Sequence[Span]] = field(default_factory=dict)
+    """By channel: what a listener forgot before it could know that it was to be recorded."""
+    unsure_rooms: Mapping[int, Sequence[Span]] = field(default_factory=dict)
+    """By channel: when no listener could know whether it was to be recorded."""
+    afk: Mapping[int, Sequence[Span]] = field(default_factory=dict)
+    """By channel: when it was the AFK channel."""
+    flags: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """By person: when they became what (`db_client.records.Flags`, without ALONE)."""
     tolerance: int = 120_000
-    disk_lost: bool = False
-    """A disk was lost: what a decision then ended in the service, ended at the decision."""
+    disks_lost: Sequence[int] = ()
+    """When a listener's disk was lost."""
+    disturbed: Sequence[Span] = ()
+    """From when a second listener on the same shard had come until the first had compared after its end."""
+    cut_blindly: frozenset[str] = frozenset()
+    """Sessions that the service cut by itself after every listener had forgotten them: their durations are bounds."""
     slack: int = 0
     """How far a moment that was seen may be off: two clocks, a loopback connection, a busy machine."""
 
@@ -105,140 +115,16 @@ def broken_rules(rows: Sequence[Row], intervals: Mapping[int, Sequence[Span]]) -
     for row in rows:
         seats[row["user_id"], row["guild_id"]].append(row)
         if not any(a <= row["started_at"] and end_of(row) <= b for a, b in intervals.get(row["user_id"], ())):
-            yield f"rule 1: no consent covers {_text(row)}"
+            yield f"rule 1: no consent covers {text_of(row)}"
     for of_seat in seats.values():
         of_seat.sort(key=lambda row: (row["started_at"], end_of(row)))
         for earlier, later in itertools.pairwise(of_seat):
             if end_of(earlier) > later["started_at"]:
-                yield f"rule 3: {_text(earlier)} and {_text(later)} overlap"
+                yield f"rule 3: {text_of(earlier)} and {text_of(later)} overlap"
 
 
-def differences(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
-    """All in which the rows are not the truth."""
-    decisions: dict[int, list[TrueDecision]] = defaultdict(list)
-    for decision in truth.decisions:
-        decisions[decision.user_id].append(decision)
-    stays: dict[tuple[int, int], list[TrueStay]] = defaultdict(list)
-    for stay in truth.stays:
-        stays[stay.user_id, stay.guild_id].append(stay)
-    stored: dict[tuple[int, int], list[Row]] = defaultdict(list)
-    for row in rows:
-        stored[row["user_id"], row["guild_id"]].append(row)
-    for seat in sorted({*stays, *stored}):
-        yield from _Seat(truth, seat[1], consented(decisions[seat[0]]), stays[seat], stored[seat]).differences()
-
-
-class _Seat:
-    """One person in one guild."""
-
-    def __init__(
-        self, truth: Truth, guild_id: int, consent: list[Span], stays: list[TrueStay], rows: list[Row]
-    ) -> None:
-        self.truth = truth
-        self.consent = consent
-        self.seen = truth.seen.get(guild_id, ())
-        self.looks = truth.looks.get(guild_id, self.seen)
-        self.rows = sorted(rows, key=lambda row: (row["started_at"], end_of(row)))
-        self.lost = truth.lost.get(stays[0].user_id, ()) if stays else ()
-        self.pieces: list[TrueStay] = []
-        """What should be stored: the stays, within consent and in recorded channels."""
-        for stay in stays:
-            recorded = without([(stay.from_at, stay.to_at)], truth.unrecorded.get(stay.channel_id, ()))
-            self.pieces += [stay._replace(from_at=a, to_at=b) for a, b in within(recorded, consent)]
-
-    def differences(self) -> Iterator[str]:
-        edges = {0, self.truth.now}
-        for span in (*self.seen, *self.lost, *((p.from_at, p.to_at) for p in self.pieces)):
-            edges.update(span)
-        for row in self.rows:
-            edges.update((row["started_at"], end_of(row)))
-            edges.update((row["started_at"] + row["started_within_ms"], end_of(row) - (row["ended_within_ms"] or 0)))
-        marks = sorted(edge for edge in edges if 0 <= edge <= self.truth.now)
-        for begin, end in itertools.pairwise(marks):
-            if end - begin > 2 * self.truth.slack:
-                yield from self._at(begin, end)
-        for row in self.rows:
-            if self._is_cut_blindly(row) or end_of(row) - row["started_at"] <= self.truth.slack:
-                continue
-            yield from self._start(row)
-            yield from self._end(row)
-
-    def _at(self, begin: int, end: int) -> Iterator[str]:
-        """Who was where in a span in which nothing changes."""
-        moment = (begin + end) / 2
-        row = next((row for row in self.rows if row["started_at"] <= moment <= end_of(row)), None)
-        stored = None if row is None else row["channel_id"]
-        true = next((piece.channel_id for piece in self.pieces if piece.from_at <= moment <= piece.to_at), None)
-        if stored == true or (row is not None and self._is_cut_blindly(row)):
-            return
-        if around(self.seen, moment) is not None:
-            if stored is None and around(self.lost, moment) is not None:
-                return
-            yield f"from {begin} to {end}, which was seen, in {true}, and stored in {stored} ({_text(row)})"
-        elif row is not None and not self._is_excused(row, moment):
-            yield f"from {begin} to {end}, unseen, in {true}, and stored in {stored} ({_text(row)})"
-
-    def _is_cut_blindly(self, row: Row) -> bool:
-        return self.truth.disk_lost and bool(row["ended_by"] == "opted_out")
-
-    def _is_excused(self, row: Row, moment: float) -> bool:
-        """The row itself says that it is not sure of this moment, or the gap is short."""
-        if moment <= row["started_at"] + row["started_within_ms"]:
-            return True
-        if row["ended_at"] is not None and moment >= row["ended_at"] - row["ended_within_ms"]:
-            return True
-        begin, end = self._gap(moment)
-        return bool(end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack)
-
-    def _is_forgotten(self, moment: float) -> bool:
-        """It was seen, and then lost with a disk, or before anybody could know that it was consented to."""
-        kept = around(self.seen, moment) is not None and around(self.lost, moment) is None
-        return not kept and around([*self.looks, *self.lost], moment) is not None
-
-    def _gap(self, moment: float) -> Span:
-        begin = max((b for _, b in self.looks if b <= moment), default=0)
-        return begin, min((a for a, _ in self.looks if a >= moment), default=self.truth.now)
-
-    def _start(self, row: Row) -> Iterator[str]:
-        at, sure = row["started_at"], row["started_within_ms"] + self.truth.slack
-        here = [piece for piece in self.pieces if piece.channel_id == row["channel_id"]]
-        if any(abs(piece.from_at - at) <= sure for piece in here):
-            return
-        goes_on = any(piece.from_at <= at - sure and at <= piece.to_at + self.truth.slack for piece in here)
-        counted = any(
-            r is not row
-            and r["channel_id"] == row["channel_id"]
-            and at - sure <= end_of(r) + self.truth.slack
-            and r["started_at"] <= at
-            for r in self.rows
-        )
-        forgotten = self._is_forgotten(at - sure - 0.5)
-        if not (goes_on and (counted or forgotten)):
-            yield f"nobody came at the start of {_text(row)}"
-
-    def _end(self, row: Row) -> Iterator[str]:
-        if row["ended_at"] is None:
-            if not any(piece.channel_id == row["channel_id"] and piece.to_at == FOREVER for piece in self.pieces):
-                yield f"nobody is there any more: {_text(row)}"
-            return
-        at, sure = row["ended_at"], row["ended_within_ms"] + self.truth.slack
-        here = [piece for piece in self.pieces if piece.channel_id == row["channel_id"]]
-        if any(abs(piece.to_at - at) <= sure for piece in here):
-            return
-        goes_on = any(piece.from_at - self.truth.slack <= at and at + sure <= piece.to_at for piece in here)
-        counted = any(
-            r is not row
-            and r["channel_id"] == row["channel_id"]
-            and at + sure >= r["started_at"] - self.truth.slack
-            and end_of(r) >= at
-            for r in self.rows
-        )
-        forgotten = self._is_forgotten(at + sure + 0.5)
-        if not (goes_on and (counted or forgotten)):
-            yield f"nobody left at the end of {_text(row)}"
-
-
-def _text(row: Row | None) -> str:
+def text_of(row: Row | None) -> str:
+    """The row in a line."""
     if row is None:
         return "no row"
     return (

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, consented, differences, end_of, within
+from tests.gateway_listener.judge import differences
+from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, consented, end_of, within
 
 
 @dataclass

@@ -1,0 +1,220 @@
+"""Are the stored sessions what happened? Pure: the truth and the rows in, complaints out.
+
+Wherever the guild was being seen, who was where is stored exactly. Elsewhere a row may differ from the truth only by
+what it says itself (`started_within_ms`, `ended_within_ms`), or because the person was found in the same channel after
+a gap within the tolerance.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from tests.gateway_listener.truth import (
+    FOREVER,
+    Row,
+    Span,
+    TrueDecision,
+    TrueStay,
+    Truth,
+    around,
+    consented,
+    end_of,
+    text_of,
+    within,
+    without,
+)
+
+DECIDED = frozenset({"opted_in", "recorded", "opted_out", "not_recorded"})
+
+
+def differences(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
+    """All in which the rows are not the truth."""
+    decisions: dict[int, list[TrueDecision]] = defaultdict(list)
+    for decision in truth.decisions:
+        decisions[decision.user_id].append(decision)
+    stays: dict[tuple[int, int], list[TrueStay]] = defaultdict(list)
+    for stay in truth.stays:
+        stays[stay.user_id, stay.guild_id].append(stay)
+    stored: dict[tuple[int, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        stored[row["user_id"], row["guild_id"]].append(row)
+    for seat in sorted({*stays, *stored}):
+        yield from _Seat(truth, seat[1], consented(decisions[seat[0]]), stays[seat], stored[seat]).differences()
+
+
+class _Seat:
+    """One person in one guild. Each thing that is let pass is a method of its own, which says why."""
+
+    def __init__(
+        self, truth: Truth, guild_id: int, consent: list[Span], stays: list[TrueStay], rows: list[Row]
+    ) -> None:
+        self.truth = truth
+        self.seen = truth.seen.get(guild_id, ())
+        self.looks = truth.looks.get(guild_id, self.seen)
+        self.rows = sorted(rows, key=lambda row: (row["started_at"], end_of(row)))
+        self.lost = truth.lost.get((stays[0].user_id, guild_id), ()) if stays else ()
+        self.stays = stays
+        self.pieces: list[TrueStay] = []
+        """What should be stored: the stays, within consent and in recorded channels."""
+        for stay in stays:
+            recorded = without([(stay.from_at, stay.to_at)], truth.unrecorded.get(stay.channel_id, ()))
+            self.pieces += [stay._replace(from_at=a, to_at=b) for a, b in within(recorded, consent)]
+
+    def differences(self) -> Iterator[str]:
+        edges = {0, self.truth.now}
+        for span in (*self.seen, *self.lost, *((p.from_at, p.to_at) for p in self.pieces)):
+            edges.update(span)
+        for channel in {*(p.channel_id for p in self.pieces), *(row["channel_id"] for row in self.rows)}:
+            for span in (*self.truth.lost_rooms.get(channel, ()), *self.truth.unsure_rooms.get(channel, ())):
+                edges.update(span)
+        for row in self.rows:
+            edges.update((row["started_at"], end_of(row)))
+            edges.update((row["started_at"] + row["started_within_ms"], end_of(row) - (row["ended_within_ms"] or 0)))
+        marks = sorted(edge for edge in edges if 0 <= edge <= self.truth.now)
+        for begin, end in itertools.pairwise(marks):
+            if end - begin > 2 * self.truth.slack:
+                yield from self._at(begin, end)
+        for row in self.rows:
+            if end_of(row) - row["started_at"] <= self.truth.slack:
+                yield from self._brief(row)
+            else:
+                yield from self._start(row)
+                yield from self._end(row)
+
+    # --- what must be so ---
+
+    def _at(self, begin: int, end: int) -> Iterator[str]:
+        """Who was where in a span in which nothing changes."""
+        moment = (begin + end) / 2
+        row = next((row for row in self.rows if row["started_at"] <= moment <= end_of(row)), None)
+        stored = None if row is None else int(row["channel_id"])
+        true = next((piece.channel_id for piece in self.pieces if piece.from_at <= moment <= piece.to_at), None)
+        if stored == true or self._is_untold(stored or true, moment):
+            return
+        where = f"in {true}, and stored in {stored} ({text_of(row)})"
+        if row is None:
+            if around(self.seen, moment) is not None and not self._is_lost(true, moment):
+                yield f"from {begin} to {end}, which was seen, {where}"
+        elif not self._is_cut_in_the_dark(row, moment):
+            if around(self.seen, moment) is not None:
+                yield f"from {begin} to {end}, which was seen, {where}"
+            elif not (self._is_unsure(row, moment) or self._is_a_short_gap(row, moment)):
+                yield f"from {begin} to {end}, unseen, {where}"
+
+    def _brief(self, row: Row) -> Iterator[str]:
+        """A row without a length stands for a stay about then, if the row is not sure when."""
+        earliest = row["started_at"] - row["started_within_ms"] - self.truth.slack
+        latest = end_of(row) + (row["ended_within_ms"] or 0) + self.truth.slack
+        here = [piece for piece in self.pieces if piece.channel_id == row["channel_id"]]
+        if any(piece.from_at <= latest and piece.to_at >= earliest for piece in here):
+            return
+        if not self._is_untold(row["channel_id"], row["started_at"]):
+            yield f"nobody was there in {text_of(row)}"
+
+    def _start(self, row: Row) -> Iterator[str]:
+        """It is a true one, or follows what was unseen or forgotten."""
+        at, sure = row["started_at"], row["started_within_ms"] + self.truth.slack
+        here = [piece for piece in self.pieces if piece.channel_id == row["channel_id"]]
+        if any(abs(piece.from_at - at) <= sure for piece in here) or self._is_untold(row["channel_id"], at):
+            return
+        if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["started_by"]):
+            return
+        goes_on = any(piece.from_at <= at - sure and at <= piece.to_at + self.truth.slack for piece in here)
+        counted = any(
+            r is not row
+            and r["channel_id"] == row["channel_id"]
+            and at - sure <= end_of(r) + self.truth.slack
+            and r["started_at"] <= at
+            for r in self.rows
+        )
+        forgotten = self._is_forgotten(row["channel_id"], at - sure - 0.5)
+        if not (goes_on and ((counted and not self._is_in_sight(row["channel_id"], at)) or forgotten)):
+            yield f"nobody came at the start of {text_of(row)}"
+
+    def _end(self, row: Row) -> Iterator[str]:
+        """It is a true one, or what follows is unseen or forgotten; an open one is true now."""
+        if row["ended_at"] is None:
+            if not any(piece.channel_id == row["channel_id"] and piece.to_at == FOREVER for piece in self.pieces):
+                yield f"nobody is there any more: {text_of(row)}"
+            return
+        at, sure = row["ended_at"], row["ended_within_ms"] + self.truth.slack
+        here = [piece for piece in self.pieces if piece.channel_id == row["channel_id"]]
+        if any(abs(piece.to_at - at) <= sure for piece in here) or self._is_untold(row["channel_id"], at):
+            return
+        if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["ended_by"]):
+            return
+        goes_on = any(piece.from_at - self.truth.slack <= at and at + sure <= piece.to_at for piece in here)
+        counted = any(
+            r is not row
+            and r["channel_id"] == row["channel_id"]
+            and at + sure >= r["started_at"] - self.truth.slack
+            and end_of(r) >= at
+            for r in self.rows
+        )
+        forgotten = self._is_forgotten(row["channel_id"], at + sure + 0.5)
+        if not (goes_on and ((counted and not self._is_in_sight(row["channel_id"], at)) or forgotten)):
+            yield f"nobody left at the end of {text_of(row)}"
+
+    # --- what is let pass, and why ---
+
+    def _is_unsure(self, row: Row, moment: float) -> bool:
+        """The row itself says that it is not sure of this moment."""
+        if moment <= row["started_at"] + row["started_within_ms"]:
+            return True
+        return bool(row["ended_at"] is not None and moment >= row["ended_at"] - row["ended_within_ms"])
+
+    def _is_a_short_gap(self, row: Row, moment: float) -> bool:
+        """Who is found where they were, after at most the tolerance, is taken to have been there."""
+        begin, end = self._gap(moment)
+        short = end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack
+        return bool(short and end_of(row) + self.truth.slack >= end)
+
+    def _is_decided_in_a_short_gap(self, row: Row, at: int, by: str) -> bool:
+        """And so a decision in such a gap is taken to have met them there."""
+        begin, end = self._gap(at)
+        if by not in DECIDED or end - begin > self.truth.tolerance + self.truth.slack:
+            return False
+        return all(
+            any(stay.channel_id == row["channel_id"] and stay.from_at <= moment <= stay.to_at for stay in self.stays)
+            for moment in (begin, end)
+        )
+
+    def _gap(self, moment: float) -> Span:
+        """From the last look before to the first one after."""
+        begin = max((b for _, b in self.looks if b <= moment), default=0)
+        return begin, min((a for a, _ in self.looks if a >= moment), default=self.truth.now)
+
+    def _is_lost(self, channel: int | None, moment: float) -> bool:
+        """A process ended before it could know that this was to be recorded, and nothing of it may be on a disk."""
+        rooms = () if channel is None else self.truth.lost_rooms.get(channel, ())
+        return around([*self.lost, *rooms], moment) is not None
+
+    def _is_untold(self, channel: int | None, moment: float) -> bool:
+        """The service keeps the newest unrecorded time of a channel only: who asks late is not told of the others."""
+        return channel is not None and around(self.truth.unsure_rooms.get(channel, ()), moment) is not None
+
+    def _is_cut_in_the_dark(self, row: Row, moment: float) -> bool:
+        """The service ended it at a decision, nobody looked, and the disk that knew until when somebody had is lost.
+
+        Or a second listener had left it open, and nobody had compared yet: only open sessions are compared.
+        """
+        if row["ended_by"] not in ("opted_out", "not_recorded"):
+            return False
+        if any(a <= row["ended_at"] <= b and a <= moment for a, b in self.truth.disturbed):
+            return True
+        begin = max((b for _, b in self.seen if b <= row["ended_at"]), default=0)
+        end = min((a for a, _ in self.seen if a >= row["ended_at"]), default=self.truth.now)
+        return begin <= moment and any(begin <= lost_at <= end for lost_at in self.truth.disks_lost)
+
+    def _is_in_sight(self, channel: int, at: int) -> bool:
+        """What begins or ends amid unbroken sight has no other reason than the truth."""
+        slack = self.truth.slack
+        return any(a + slack < at < b - slack for a, b in self.seen) and not self._is_lost(channel, at)
+
+    def _is_forgotten(self, channel: int, moment: float) -> bool:
+        """It was seen, and then lost with a disk or a process (see `_is_lost`)."""
+        lost = self._is_lost(channel, moment)
+        kept = around(self.seen, moment) is not None and not lost
+        return not kept and (lost or around(self.looks, moment) is not None)

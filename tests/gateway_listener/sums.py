@@ -1,0 +1,98 @@
+"""Is what a session says of itself what happened in it? The five durations and the AFK flag. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from db_client.records import Flags
+from tests.gateway_listener.truth import FOREVER, Row, Span, Truth, end_of, text_of, within, without
+
+NAMES = {
+    "muted_ms": Flags.MUTED,
+    "deafened_ms": Flags.DEAFENED,
+    "video_ms": Flags.VIDEO,
+    "stream_ms": Flags.STREAM,
+    "alone_ms": Flags.ALONE,
+}
+
+
+def wrong_sums(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
+    """Durations that are not the true ones, give or take the time in which nobody looked."""
+    alone = _alone(truth)
+    for row in rows:
+        begin, end = row["started_at"], min(end_of(row), truth.now)
+        seen = truth.seen.get(row["guild_id"], ())
+        unseen = (end - begin) - _length(within([(begin, end)], seen))
+        for name, flag in NAMES.items():
+            spans = alone[row["user_id"]] if flag is Flags.ALONE else _held(truth, row["user_id"], flag)
+            stored = row[name]
+            if row["ended_at"] is None and row["flags"] & flag:
+                stored += end - row["flags_at"]
+            true = _length(within(spans, [(begin, end)]))
+            edges = sum(begin <= edge <= end for span in spans for edge in span)
+            if not -truth.slack <= stored <= end - begin + truth.slack:
+                yield f"{name} is {stored} in {text_of(row)}"
+            elif row["session_id"] in truth.cut_blindly or _is_ended_before_it_was_written(truth, row):
+                continue  # how much of what had been counted lay in the part that is left, nobody knows any more
+            elif abs(stored - true) > unseen + truth.slack * (edges + 2):
+                yield f"{name} is {stored} and was {true}, with {unseen} unseen, in {text_of(row)}"
+
+
+def _is_ended_before_it_was_written(truth: Truth, row: Row) -> bool:
+    """Its disk was lost, and it ends at the watermark that the service had, which may be older than its last flags."""
+    if row["ended_at"] is None:
+        return False
+    return any(row["ended_at"] <= lost_at <= row["ended_at"] + row["ended_within_ms"] for lost_at in truth.disks_lost)
+
+
+def _length(spans: Iterable[Span]) -> int:
+    return sum(end - begin for begin, end in spans)
+
+
+def _held(truth: Truth, user_id: int, flag: int) -> list[Span]:
+    """When the person had the flag."""
+    changes = [*truth.flags.get(user_id, ()), (FOREVER, 0)]
+    return [(a, b) for (a, flags), (b, _) in itertools.pairwise(changes) if flags & flag and a < b]
+
+
+def _alone(truth: Truth) -> dict[int, list[Span]]:
+    """When each person was the only one in their channel, whoever the others are."""
+    alone: dict[int, list[Span]] = defaultdict(list)
+    for stay in truth.stays:
+        others = [
+            (other.from_at, other.to_at)
+            for other in truth.stays
+            if other.channel_id == stay.channel_id and other.user_id != stay.user_id
+        ]
+        alone[stay.user_id] += [(a, b) for a, b in without([(stay.from_at, stay.to_at)], others) if a < b]
+    return alone
+
+
+def wrong_afk(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
+    """Sessions that are not marked as the channel was when the person came, as far as anybody saw that."""
+    for row in rows:
+        times = truth.afk.get(row["channel_id"], ())
+        stays = [
+            stay
+            for stay in truth.stays
+            if (stay.user_id, stay.channel_id) == (row["user_id"], row["channel_id"])
+            and stay.from_at - truth.slack <= row["started_at"] <= stay.to_at + truth.slack
+        ]
+        if any(_may_be_marked(truth, stay.from_at, row, times) for stay in stays) or not stays:
+            continue
+        yield f"afk is {row['afk']} in {text_of(row)}"
+
+
+def _may_be_marked(truth: Truth, came_at: int, row: Row, times: Sequence[Span]) -> bool:
+    """Who was seen coming is marked as it was then; who was found there, as it was at some moment since they came."""
+    begun = row["started_at"]
+    moments = {came_at, begun, *(edge for span in times for edge in span if came_at <= edge <= begun)}
+    for since, until in truth.seen.get(row["guild_id"], ()):
+        if since + truth.slack < came_at and begun < until - truth.slack and not truth.slack:
+            moments = {came_at}
+    # At the moment of a change either is right.
+    possible = {any(a <= moment < b for a, b in times) for moment in moments}
+    possible |= {any(a < moment <= b for a, b in times) for moment in moments}
+    return bool(row["afk"]) in possible

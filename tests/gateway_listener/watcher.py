@@ -1,0 +1,326 @@
+"""One listener of the small world: its process, disk and gateway connection, and what it could know of the truth.
+
+What it could know is worked out here from the rules of Discord and of the disk, never from the listener itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from db_client.records import VoiceSession
+from gateway_listener.ledger import REMEMBERED_MS
+from gateway_listener.notes import BASELINE, WATERMARK, remembered
+from tests.gateway_listener.gateway import ACK, Gateway
+from tests.gateway_listener.harness import Harness
+from tests.gateway_listener.people import GUILDS, PEOPLE, People
+from tests.gateway_listener.rooms import Believed, Rooms
+from tests.gateway_listener.tables import Service
+from tests.gateway_listener.truth import FOREVER, Span, within, without
+
+
+class Watcher:
+    """`shard` is (id, count). Every public method is something that can happen; an impossible one does nothing."""
+
+    def __init__(
+        self,
+        people: People,
+        rooms: Rooms,
+        service: Service,
+        new_clock: Callable[[], Callable[[], int]],
+        *,
+        shard: tuple[int, int],
+        prefix: str,
+    ) -> None:
+        self.people, self.rooms, self.service = people, rooms, service
+        self._new_clock = new_clock
+        self._clock = new_clock()
+        self.harness = Harness(service=service, shard=shard, prefix=prefix, new_disk=True)
+        self.gateway = Gateway(self._hear)
+        self.alive = False
+        self.followed = False
+        """The consent log has been read by this process."""
+        self.farthest = 0
+        """How far the listener's clock was from the truth, at most."""
+        self.killed_at = 0
+        self.disks_lost: list[int] = []
+        self.seen_since: dict[int, int] = {}
+        self.seen: dict[int, list[Span]] = defaultdict(list)
+        self.looks: dict[int, list[Span]] = defaultdict(list)
+        self.blind: dict[int, list[Span]] = defaultdict(list)
+        """Gaps that no RESUME bridged: from the last moment that was seen to the roll call after it."""
+        self.sure: dict[int, list[Span]] = defaultdict(list)
+        """What it and the service have both known of each person's consent, since it last asked."""
+        self.lost: dict[tuple[int, int], list[Span]] = defaultdict(list)
+        """By person and guild: what it forgot before it could know that it was consented to."""
+        self.lost_rooms: dict[int, list[Span]] = defaultdict(list)
+        """By channel: what it forgot before it could know that it was to be recorded."""
+        self.cut_blindly: set[str] = set()
+        """Sessions that the service cut by itself, when this listener had forgotten the stay behind them."""
+        self._uncut: set[str] = set()
+        self._believed = Believed(rooms)
+        self._looked_at = self._started_at = people.now
+        self._last_seen: dict[int, int] = {}
+        self._moments: dict[int, int] = {}
+        """When it was by the listener's clock, and then by ours."""
+        self._tell_time()
+
+    @property
+    def guilds(self) -> list[int]:
+        """Those of its shard."""
+        shard_id, count = self.harness.shard
+        return [guild for guild in GUILDS if (guild >> 22) % count == shard_id]
+
+    @property
+    def connected(self) -> bool:
+        """True while its connection stands."""
+        return self.gateway.connected
+
+    @property
+    def settled(self) -> bool:
+        """True if what it knows is on the disk and in the service, and it sees all that there is to see."""
+        harness = self.harness
+        ready = self.alive and self.followed and self.connected and not self.gateway.awaiting
+        return (
+            ready
+            and not (harness.queue or harness.unwritten or harness.tracker.unwritten)
+            and harness.tracker.recording
+        )
+
+    # --- the gateway ---
+
+    def tell(self, guild: int, kind: str, data: dict[str, Any]) -> None:
+        """Discord has an event of the guild."""
+        if guild not in self.guilds or guild not in self.people.joined:
+            return
+        if (guild in self.people.down or guild in self.gateway.awaiting) and kind != "GUILD_DELETE":
+            return
+        self.gateway.emit(kind, data)
+        if kind == "GUILD_DELETE":
+            self._lose(guild, at=self.people.now)
+            if guild in self.gateway.awaiting:
+                self.gateway.awaiting.remove(guild)
+
+    def _tell_time(self) -> None:
+        self.harness.now = self._clock()
+        self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
+
+    def _hear(self, text: str, live: bool) -> None:
+        self._tell_time()
+        self.harness.text(text)
+        if live:
+            self._looked_at = self.people.now
+            self._moments[self.harness.tracker.sight.watermark or 0] = self.people.now
+
+    def heartbeat(self) -> None:
+        """A heartbeat is acknowledged, if somebody is connected."""
+        self._tell_time()
+        if self.connected:
+            self._hear(ACK, True)
+
+    def identify(self) -> None:
+        """A new session: READY, and then a roll call of each guild, one by one."""
+        if self.alive and not self.connected:
+            joined = set(self.guilds) & self.people.joined
+            self.gateway.identify(joined, self.people.down)
+            self.seen_since.clear()
+
+    def roll_call(self) -> None:
+        """The next of the awaited guilds comes."""
+        if self.connected and self.gateway.awaiting:
+            self.call(self.gateway.awaiting.pop(0))
+
+    def all_roll_calls(self) -> None:
+        """All of them come."""
+        while self.connected and self.gateway.awaiting:
+            self.roll_call()
+
+    def call(self, guild: int) -> None:
+        """GUILD_CREATE: the guild as it is."""
+        if guild not in self.guilds:
+            return
+        self.gateway.emit("GUILD_CREATE", self.people.snapshot(guild))
+        if self.connected:
+            if guild not in self.seen_since:
+                self.blind[guild].append((self._last_seen.get(guild, 0), self.people.now))
+            self.seen_since.setdefault(guild, self.people.now)
+
+    def disconnect(self) -> None:
+        """The connection breaks; the session lives on."""
+        if self.connected:
+            self.gateway.connected = False
+            self.harness.tracker.hang_up()
+            self._lose(*self.seen_since, at=self._looked_at)
+
+    def resume(self) -> None:
+        """A connection again: what was missed is replayed."""
+        if self.alive and not self.connected and self.gateway.resumable:
+            self.gateway.resume()
+            there = set(self.guilds) & self.people.joined - self.people.down - set(self.gateway.awaiting)
+            self.seen_since = dict.fromkeys(there, self.people.now)
+
+    def malformed(self, text: str) -> None:
+        """A frame that cannot be read comes between the others."""
+        if self.connected:
+            self._tell_time()
+            self.harness.text(text)
+
+    def _lose(self, *guilds: int, at: int) -> None:
+        for guild in list(guilds):
+            since = self.seen_since.pop(guild, None)
+            if since is None:
+                continue
+            self._last_seen[guild] = at
+            self.looks[guild].append((since, at))
+            if since < at:
+                self.seen[guild].append((since, at))
+
+    # --- consent and rooms ---
+
+    def follow(self) -> None:
+        """Reads what was decided about channels and by people, in this order, as `Listener._read_consent` does."""
+        if not self.alive:
+            return
+        self._tell_time()
+        harness = self.harness
+        if not harness.tracker.recording:
+            self.cut_blindly |= self._uncut  # they are over, and this disk never knew of them
+            harness.read_baseline()
+        else:
+            harness.follow_channels()
+            harness.follow(complete=not self.followed)
+        self.followed = True
+        if not harness.disk_full:
+            self._uncut.clear()
+            known = consent_in(self.service)
+            for user in PEOPLE:
+                self.sure[user] = known.get(user, [])
+            self._believed.look(self.service)
+
+    def decided(self, user: int, *, before: list[Span], decision: str) -> None:
+        """A decision of the person has reached the service: what this listener has forgotten cannot follow it."""
+        known = consent_in(self.service).get(user, [])
+        self.sure[user] = within(self.sure[user], known)
+        unknown = without([(0, self.killed_at)], known) if self.killed_at else []
+        unknown += within(without(known, before), [(0, self.people.now - REMEMBERED_MS)])
+        if decision == "erase":
+            # What waits of an earlier process, and began before the erasure, loses its beginning.
+            self.cut_blindly |= {
+                record.session_id
+                for record in self.harness.queue
+                if isinstance(record, VoiceSession) and record.user_id == user and record.started_at <= self.killed_at
+            }
+        for guild in self.guilds:
+            self.lost[user, guild] += unknown
+
+    def decided_about(self, channel: int, at: int) -> None:
+        """A decision about a channel has reached the service."""
+        if at < self.killed_at:
+            self.lost_rooms[channel].append((at, self.killed_at))
+
+    def was_cut(self, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+        """The service changed the row by itself, which was so before; this listener will do it better, if it can."""
+        if row["guild_id"] not in self.guilds:
+            return
+        ended_at = row["ended_at"] if before is None else before["ended_at"]
+        if ended_at is not None and ended_at <= max(self.killed_at, self.people.now - REMEMBERED_MS):
+            self.cut_blindly.add(row["session_id"])
+        else:
+            self._uncut.add(row["session_id"])
+
+    # --- the process ---
+
+    def kill(self, *, disk_lost: bool = False) -> None:
+        """kill -9, and perhaps the disk with it."""
+        if not self.alive:
+            return
+        self.disconnect()
+        self.gateway.forget()
+        self.alive = False
+        now = self.people.now
+        waiting = {record.person for record in self.harness.queue}
+        if disk_lost:
+            self.harness.notes, self.harness.queue = {}, []
+            self.disks_lost.append(now)
+        self.harness.unwritten = []
+        self.cut_blindly |= self._uncut
+        self._uncut.clear()
+        kept = self._moments.get(self._kept(), 0)
+        for guild in self.guilds:
+            self.seen[guild] = within(self.seen[guild], [(0, kept)])
+            for user in PEOPLE:
+                if disk_lost and user in waiting:
+                    self.lost[user, guild].append((0, now))
+                self.lost[user, guild] += without([(self._started_at, now)], self.sure[user])
+        for channel, spans in self._believed.forgotten(now).items():
+            self.lost_rooms[channel] += spans
+        if disk_lost:
+            self._believed = Believed(self.rooms, since=now)
+        self.killed_at = now
+
+    def known_to(self) -> int:
+        """`_kept`, by our clock."""
+        return self._moments.get(self._kept(), self._kept())
+
+    def _kept(self) -> int:
+        """Up to when the gateway was seen, as the next process will learn it."""
+        if BASELINE in self.harness.notes:
+            return int(self.harness.notes.get(WATERMARK, 0))
+        rows = self.service.rows(
+            "SELECT observed_at FROM listener_watermarks WHERE shard_id = :id", id=self.harness.shard[0]
+        )
+        return max((int(row["observed_at"]) for row in rows), default=0)
+
+    def start(self) -> None:
+        """A new process; on a new disk it waits until the service can be read."""
+        if self.alive:
+            return
+        self.alive, self.followed = True, False
+        self._started_at = self.people.now
+        self._clock = self._new_clock()
+        self._tell_time()
+        service = consent_in(self.service)
+        noted = remembered(self.harness.notes).consents
+        for user in PEOPLE:
+            by_note = [(noted[user].at, FOREVER)] if user in noted else []
+            self.sure[user] = within(by_note, service.get(user, []))
+        if BASELINE in self.harness.notes:
+            self.harness.restart(service_up=False)
+        else:
+            self.harness.new_disk()
+
+    def share(self) -> None:
+        """Tells the service up to when it saw."""
+        if self.alive:
+            self.harness.share()
+
+    def compare(self) -> dict[str, int] | None:
+        """Compares the open sessions with the service's, when nothing waits; None if it cannot."""
+        return self.harness.compare() if self.settled else None
+
+    # --- what it could know ---
+
+    def looks_until_now(self, guild: int) -> list[Span]:
+        """When it saw the guild, whether or not that was kept."""
+        return [*self.looks[guild], *self._still(guild)]
+
+    def seen_until_now(self, guild: int) -> list[Span]:
+        """When it saw the guild, and will not forget it."""
+        return [*self.seen[guild], *self._still(guild)]
+
+    def _still(self, guild: int) -> Iterable[Span]:
+        return [(self.seen_since[guild], FOREVER)] if guild in self.seen_since else []
+
+    @property
+    def unsure_rooms(self) -> dict[int, list[Span]]:
+        """By channel: when nobody told this listener whether it was recorded."""
+        return self._believed.unsure
+
+
+def consent_in(service: Service) -> dict[int, list[Span]]:
+    """Each person's consent, as the service has it now."""
+    found: dict[int, list[Span]] = defaultdict(list)
+    for row in service.rows("SELECT user_id, from_at, to_at FROM consent_intervals"):
+        found[row["user_id"]].append((row["from_at"], FOREVER if row["to_at"] is None else row["to_at"]))
+    return found
