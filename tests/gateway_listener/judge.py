@@ -100,7 +100,7 @@ class _Seat:
         elif not self._is_cut_in_the_dark(row, moment):
             if around(self.seen, moment) is not None:
                 yield f"from {begin} to {end}, which was seen, {where}"
-            elif not (self._is_unsure(row, moment) or self._is_a_short_gap(row, moment)):
+            elif not (self._is_unsure(row, moment) or self._is_a_short_gap(row, moment) or self._is_left(row, moment)):
                 yield f"from {begin} to {end}, unseen, {where}"
 
     def _brief(self, row: Row) -> Iterator[str]:
@@ -170,6 +170,10 @@ class _Seat:
         begin, end = self._gap(moment)
         short = end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack
         return bool(short and end_of(row) + self.truth.slack >= end)
+
+    def _is_left(self, row: Row, moment: float) -> bool:
+        """What a second listener left open is taken to have been seen by it, until a comparison takes it over."""
+        return any(a <= row["started_at"] and moment <= b for a, b in self.truth.disturbed)
 
     def _is_decided_in_a_short_gap(self, row: Row, at: int, by: str) -> bool:
         """And so a decision in such a gap is taken to have met them there."""
