@@ -107,7 +107,9 @@ class _Seat:
         """A row without a length stands for a stay about then, if the row is not sure when."""
         earliest = row["started_at"] - row["started_within_ms"] - self.truth.slack
         latest = end_of(row) + (row["ended_within_ms"] or 0) + self.truth.slack
-        here = [piece for piece in self.pieces if piece.channel_id == row["channel_id"]]
+        # By a clock that is off it may have been on the other side of a decision.
+        there = self.stays if self.truth.slack else self.pieces
+        here = [piece for piece in there if piece.channel_id == row["channel_id"]]
         if any(piece.from_at <= latest and piece.to_at >= earliest for piece in here):
             return
         if not self._is_untold(row["channel_id"], row["started_at"]):
