@@ -244,6 +244,8 @@ class SmallWorld:
         second = self.second
         if drift is None or self._disturbed_since is None or (second and (second.alive or second.harness.queue)):
             return drift
+        if self.people.joined.intersection(self.watcher.guilds) - self.watcher.seen_since.keys():
+            return drift  # what cannot be seen is not compared
         self._disturbed.append((self._disturbed_since, self.people.now))
         self._disturbed_since = self.second = None
         return drift
