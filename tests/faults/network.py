@@ -21,6 +21,12 @@ from tests.faults.proxy import Do, Fault, FaultProxy
 from tests.faults.seen import arrivals, compare, drained, settings
 from tests.waiting import eventually
 
+# By hand, as a person does it: the choice is made a good one, the checksum, which is another's now, left out.
+MEND = """
+UPDATE dead SET body = replace(substr(body, 1, instr(body, ',"crc":') - 1) || '}', '"maybe"', '"in"')
+ WHERE instr(body, ',"crc":')
+"""
+
 
 @campaign(
     8,
@@ -51,7 +57,7 @@ def poison(folder: Path, count: int, chance: random.Random) -> Figure:
         assert all(letter.reason for letter in letters)
         assert {letter.body for letter in letters if letter.reason.startswith("unreadable")} <= {b"\xff\x00\xfe"}
         with again._queue._file.transaction() as connection:
-            connection.execute("""UPDATE dead SET body = replace(body, '"maybe"', '"in"')""")
+            connection.execute(MEND)
         again._queue.replay([letter.id for letter in letters if letter.kind == "consent"])
         again.stop(within=0)
         after = drained(folder, service.url)
