@@ -20,15 +20,13 @@ def figures(folder: Path, *, scale: float, rounds: int) -> Iterator[Row]:
     """One figure; memory hardly varies, so two rounds of fresh processes are enough."""
     guilds = max(2, int(GUILDS * scale))
     pairs = []
-    with (
-        start_embedded(folder / "service") as service,
-        world(guilds, PEOPLE, VOICE_CHANNELS, TEXT_CHANNELS) as there,
-    ):
-        everyone_opts_in(service.url, there, folder)
+    with world(guilds, PEOPLE, VOICE_CHANNELS, TEXT_CHANNELS) as there:
         for number in range(min(2, rounds)):
             of_round = folder / str(number)
             of_round.mkdir()
-            with Fleet(of_round) as fleet:
+            # A service of its own: with the sessions of the round before, the listener would begin elsewhere.
+            with start_embedded(of_round / "service") as service, Fleet(of_round) as fleet:
+                everyone_opts_in(service.url, there, of_round)
                 floor = settled(bare_listener(fleet, there))
                 ours = settled(our_listener(fleet, there, service.url))
             pairs.append((ours / MIB, floor / MIB))
