@@ -78,7 +78,8 @@ def wrong_afk(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
             stay
             for stay in truth.stays
             if (stay.user_id, stay.channel_id) == (row["user_id"], row["channel_id"])
-            and stay.from_at - truth.slack <= row["started_at"] <= stay.to_at + truth.slack
+            and stay.from_at - truth.slack <= row["started_at"]
+            and row["started_at"] - row["started_within_ms"] <= stay.to_at + truth.slack
         ]
         if any(_may_be_marked(truth, stay.from_at, row, times) for stay in stays) or not stays:
             continue
