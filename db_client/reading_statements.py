@@ -34,15 +34,27 @@ def newest_decision(user_id: int) -> Statement:
     )
 
 
-def open_sessions(shard_id: int, shard_count: int) -> Statement:
-    """The open sessions of one shard's guilds, all columns, by session_id.
+def open_sessions(
+    shard_id: int, shard_count: int, *, after: tuple[int, int] = (0, 0), limit: int = 2**63 - 1
+) -> Statement:
+    """The open sessions of one shard's guilds, all columns, by guild_id and user_id, of whom each has one at most.
 
+    `after` is the guild and the person of the last row that is known already: what comes after it, `limit` at most.
     https://discord.com/developers/docs/events/gateway#sharding
     """
+    guild_id, user_id = after
     return Statement(
-        "SELECT * FROM voice_sessions WHERE ended_at IS NULL AND (guild_id >> 22) % :shard_count = :shard_id"
-        " ORDER BY session_id",
-        {"shard_id": shard_id, "shard_count": shard_count},
+        "SELECT * FROM voice_sessions"
+        " WHERE ended_at IS NULL AND (guild_id, user_id) > (:guild_id, :user_id)"
+        " AND (guild_id >> 22) % :shard_count = :shard_id"
+        " ORDER BY guild_id, user_id LIMIT :limit",
+        {
+            "shard_id": shard_id,
+            "shard_count": shard_count,
+            "guild_id": guild_id,
+            "user_id": user_id,
+            "limit": limit,
+        },
     )
 
 

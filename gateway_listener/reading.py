@@ -39,18 +39,25 @@ async def _query(store: Store, *statements: Statement) -> list[list[dict[str, An
 
 
 async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[VoiceSession]:
-    """The open sessions of the shard's guilds."""
-    (rows,) = await _query(store, open_sessions_of(shard_id, shard_count))
-    return [session_of(row) for row in rows]
+    """The open sessions of the shard's guilds, page by page: all in one answer would take memory that is not needed
+    again. What this shard writes meanwhile may be in it or not."""
+    read: list[VoiceSession] = []
+    after = (0, 0)
+    while True:
+        (rows,) = await _query(store, open_sessions_of(shard_id, shard_count, after=after, limit=PAGE))
+        read.extend(session_of(row) for row in rows)
+        if len(rows) < PAGE:
+            return read
+        after = read[-1].guild_id, read[-1].user_id
 
 
 async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
     """What a listener whose disk knows nothing takes up: the shard's open sessions and watermark."""
-    sessions, seen = await _query(store, open_sessions_of(shard_id, shard_count), watermark(shard_id))
+    (seen,) = await _query(store, watermark(shard_id))  # before the sessions: an older watermark is only less sure
     return Memory(
         complete=True,
         noted=False,
-        sessions=[session_of(row) for row in sessions],
+        sessions=await open_sessions(store, shard_id, shard_count),
         watermark=seen[0]["observed_at"] if seen else None,
     )
 

@@ -134,6 +134,12 @@ class Listening(RuleBasedStateMachine):
         self.people_move(made, 0)
         self._connect(back, calls)
 
+    @rule(made=moves, then=spans)
+    def moves_that_are_read_late(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:
+        self.world.watcher.stand_still()
+        self.people_move(made, then)
+        self.world.watcher.go_on()
+
     def _connect(self, back: str | None, calls: bool, watcher: Watcher | None = None) -> None:
         watcher = watcher or self.world.watcher
         if back == "resume":

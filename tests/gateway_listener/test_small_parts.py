@@ -1,9 +1,10 @@
-"""Clock, budget, backoff, pulse, flags, settings, notes: each alone, with time as an argument."""
+"""Clock, budget, backoff, pulse, flags, settings, notes, reading: each alone, with time as an argument."""
 
 from __future__ import annotations
 
 import pytest
 
+from db_client import reading_statements
 from db_client.records import Flags
 from gateway_listener import frames
 from gateway_listener.budget import DAY_MS, Backoff, IdentifyBudget
@@ -13,6 +14,7 @@ from gateway_listener.notes import remembered
 from gateway_listener.pulse import Pulse
 from gateway_listener.settings import Settings
 from program.environment import SettingsError
+from tests.gateway_listener.harness import DESK, GUILD, Harness
 
 # --- clock ---
 
@@ -188,3 +190,23 @@ def test_unreadable_notes_are_left_out() -> None:
     memory = remembered({"open:x": "junk", "consent:7": "1", "watermark": "12", "unseen:a": "5", "baseline": "1"})
     assert (memory.sessions, memory.consents, memory.unseen) == ([], {}, {})
     assert (memory.watermark, memory.complete) == (12, True)
+
+
+# --- reading ---
+
+
+def test_open_sessions_come_page_by_page() -> None:
+    """Each of the shard's guilds once, wherever a page ends."""
+    world = Harness()
+    world.connect({GUILD: {}, GUILD + (1 << 22): {}})
+    for user in range(1, 8):
+        world.opt_in(user)
+        world.state(user, DESK, guild=GUILD + (user % 2 << 22))
+    read: list[dict[str, object]] = []
+    after = (0, 0)
+    while page := world.service.read(reading_statements.open_sessions(0, 1, after=after, limit=2)):
+        assert len(page) <= 2
+        read += page
+        after = page[-1]["guild_id"], page[-1]["user_id"]
+    assert read == world.service.read(reading_statements.open_sessions(0, 1))
+    assert sorted(row["user_id"] for row in read) == list(range(1, 8))

@@ -59,6 +59,10 @@ class Watcher:
         self.cut_blindly: set[str] = set()
         """Sessions that the service cut by itself, when this listener had forgotten the stay behind them."""
         self._uncut: set[str] = set()
+        self._stood_since = 0
+        self._stood_still_in: tuple[int, ...] = ()
+        self._waiting: list[str] | None = None
+        """What has come and is not read yet, while the process stands still; None: all is read as it comes."""
         self._believed = Believed(rooms)
         self._looked_at = self._started_at = people.now
         self._last_seen: dict[int, int] = {}
@@ -107,6 +111,9 @@ class Watcher:
         self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
 
     def _hear(self, text: str, live: bool) -> None:
+        if self._waiting is not None:
+            self._waiting.append(text)
+            return
         self._tell_time()
         self.harness.text(text)
         if live:
@@ -159,6 +166,28 @@ class Watcher:
             self.gateway.resume()
             there = set(self.guilds) & self.people.joined - self.people.down - set(self.gateway.awaiting)
             self.seen_since = dict.fromkeys(there, self.people.now)
+
+    def stand_still(self) -> None:
+        """The process stands still; what comes waits."""
+        if self.connected and self._waiting is None:
+            self._tell_time()
+            self._waiting = []
+            self._stood_since = self.harness.now
+            self._stood_still_in = tuple(self.seen_since)
+            self._lose(*self.seen_since, at=self.people.now)
+
+    def go_on(self) -> None:
+        """It goes on, reads what has waited, knows that it is late, and by an ACK that it is so no more."""
+        if self._waiting is None:
+            return
+        texts, self._waiting = self._waiting, None
+        self._tell_time()
+        self.harness.late_since = self._stood_since
+        for text in texts:
+            self.harness.text(text)
+        self.harness.late_since = None
+        self._hear(ACK, True)
+        self.seen_since |= dict.fromkeys(self._stood_still_in, self.people.now)
 
     def malformed(self, text: str) -> None:
         """A frame that cannot be read comes between the others."""
