@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,6 +25,8 @@ from tests.waiting import soon
 QUICK = Timing(answer_within=1.0, between_identifies=0.05, follow_every=0.1, share_every=0.2, last_delivery_within=5.0)
 # What the loop, the sockets and a busy machine may add to a moment that was seen live.
 SLACK_MS = 250
+# After an outage the next attempt at delivery may be so far away (seconds).
+DELIVERED_WITHIN = 60.0
 
 
 def in_order(row: dict[str, Any]) -> tuple[int, int, int]:
@@ -120,7 +123,8 @@ class Scene:
     async def settled(self, listener: Listener, *, stays: int) -> list[dict[str, Any]]:
         """The rows, once everything the listener knows is delivered and they are as many as the stays given."""
         rows: list[dict[str, Any]] = []
-        for _ in range(500):
+        until = time.monotonic() + DELIVERED_WITHIN
+        while time.monotonic() < until:
             if listener.idle and listener._store.idle():
                 rows = await self.rows()
                 if len(rows) == stays:
