@@ -28,6 +28,10 @@ LOCK_SECONDS = 1.0  # a transaction takes some milliseconds; who waits longer wa
 log = logging.getLogger(__name__)
 
 
+# Entries are written once and read once: more pages in memory are of no use.
+CACHE_KIB = 1024
+
+
 class QueueConnection:
     """The connection to one queue file, opened on first use in each process, and its lock.
 
@@ -219,6 +223,7 @@ def _connect(path: Path, most_pages: int, log_pages: int) -> apsw.Connection:
         # Closing neither checkpoints nor removes the log: after a file was set aside the name is another file's.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.execute("PRAGMA secure_delete=ON")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise apsw.CantOpenError("this filesystem does not take a write-ahead log")
         connection.execute("PRAGMA synchronous=FULL")

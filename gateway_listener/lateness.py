@@ -57,7 +57,7 @@ class Lateness:
 
     def turned(self, now: int) -> bool:
         """The event loop has come round; True if a heartbeat is to be sent now."""
-        self.look(now)
+        self._look(now)
         self._turned_at = now
         unanswered = self.since is not None and self._acks_to_come is None
         if self._opening or (unanswered and now - self._asked_at >= ASK_EVERY_MS):
@@ -65,17 +65,18 @@ class Lateness:
             return True
         return False
 
-    def look(self, now: int) -> None:
-        """A frame is about to be read, or the event loop has come round: is that late?"""
+    def read(self, now: int) -> int | None:
+        """A frame is read; since when it may have waited, None if it has not."""
+        self._look(now)
+        self._heard_at = now
+        return self.since
+
+    def _look(self, now: int) -> None:
         if now - self._turned_at > self._late_ms:
             self.since = self._turned_at if self.since is None else self.since
             self._acks_to_come = None
         elif self._beats and self.since is None and now - self._beats[0].sent_at > self._late_ms:
             self.since, self._acks_to_come = self._beats[0].clear_at, 1
-
-    def heard(self, now: int) -> None:
-        """A frame has been read."""
-        self._heard_at = now
 
     def beat(self, now: int) -> None:
         """A heartbeat is sent."""

@@ -14,7 +14,7 @@ from gateway_listener import health, reading
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
 from gateway_listener.clock import Clock
-from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, read
+from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, VoiceState, read
 from gateway_listener.lateness import TURN_EVERY, Lateness
 from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Note
@@ -43,6 +43,7 @@ class Listener:
         self._store = store or Store(settings.store)
         self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
         self._beats: set[asyncio.Task[None]] = set()
+        self._told_late = False
         self._tracker = Tracker(new_id=stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
@@ -119,12 +120,14 @@ class Listener:
             return
         if frame is None:
             return
-        if self._supervisor is not None:
-            self._supervisor.felt(frame.content)
         now = self._clock.now()
-        self._notice_lateness(frame.content, now)
+        late_since = self._lateness.read(now)
+        if type(frame.content) is not VoiceState:
+            late_since = self._feel(frame.content, now)
+        if late_since is not None:
+            self._tell_late(now - late_since)
         try:
-            self._tracker.see(frame, now, late_since=self._lateness.since)
+            self._tracker.see(frame, now, late_since=late_since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
             self._counts["failed"] += 1
             place = traceback.extract_tb(problem.__traceback__)[-1]
@@ -136,21 +139,27 @@ class Listener:
             self._hand_over()
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
 
-    def _notice_lateness(self, content: Content, now: int) -> None:
-        late, before = self._lateness, self._lateness.since
-        late.look(now)
+    def _feel(self, content: Content, now: int) -> int | None:
+        """What the frame says about the connection; since when frames are being read late after it."""
+        late = self._lateness
+        if self._supervisor is not None:
+            self._supervisor.felt(content)
         if isinstance(content, Ack):
             late.acknowledged()
         elif isinstance(content, Hello):
             late.connected(now)
         elif isinstance(content, (Ready, Resumed)):
             late.opened()
-        late.heard(now)
-        if late.since is not None:
-            self._counts["late"] += 1
-            if before is None:
-                by = f"{now - late.since} ms"
-                log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
+        if late.since is None:
+            self._told_late = False
+        return late.since
+
+    def _tell_late(self, milliseconds: int) -> None:
+        self._counts["late"] += 1
+        if not self._told_late:
+            self._told_late = True
+            by = f"{milliseconds} ms"
+            log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
 
     def _come_round(self) -> None:
         if self._lateness.turned(self._clock.now()) and self._supervisor is not None:
