@@ -51,7 +51,7 @@ def test_a_deferred_violation_fails_its_own_request_only(service: RunningService
     "sql",
     [
         "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT a", "RELEASE request", "ROLLBACK TO request",
-        "/* c */ BEGIN IMMEDIATE", "ATTACH '/etc/passwd' AS p", "DETACH main", "VACUUM", "VACUUM INTO '/tmp/never.db'",
+        "/* c */ BEGIN IMMEDIATE", "ATTACH '/etc/passwd' AS p", "DETACH main", "VACUUM", "VACUUM INTO 'never.db'",
         "SELECT load_extension('x')", "INSERT INTO kept VALUES (1, ''); INSERT INTO kept VALUES (2, '')",
         "SELECT 1; COMMIT",
     ],
