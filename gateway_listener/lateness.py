@@ -47,7 +47,7 @@ class Lateness:
 
     def connected(self, now: int) -> None:
         """HELLO: nothing of the connection before will come any more."""
-        self.since, self._acks_to_come = None, None
+        self.since, self._acks_to_come, self._opening = None, None, False
         self._beats.clear()
         self._connected_at = self._heard_at = self._turned_at = now
 

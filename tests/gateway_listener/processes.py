@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.services import RunningService
+from tests.simulated_discord.control import Control
 from tests.waiting import eventually
 
 PROGRAM = "gateway_listener"
@@ -31,6 +33,16 @@ def listener(
     finally:
         process.kill()
         process.wait()
+
+
+def variables_of(discord: Control, service: RunningService, folder: Path, **more: str) -> dict[str, str]:
+    """What a listener of this Discord and this service is told; its disk is in the folder."""
+    return {
+        **discord.environment(),
+        "SQLITE_SERVICE_URL": service.url,
+        "QUEUE_FILE": str(folder / "queue.db"),
+        **more,
+    }
 
 
 def logged(folder: Path, log: str = "listener.log") -> str:

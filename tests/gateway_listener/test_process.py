@@ -14,7 +14,7 @@ from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
-from tests.gateway_listener.processes import listener, logged
+from tests.gateway_listener.processes import listener, logged, variables_of
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
 from tests.simulated_discord.server import wall_clock
@@ -29,12 +29,7 @@ def discord() -> Iterator[Control]:
 
 @pytest.fixture
 def variables(discord: Control, service: RunningService, tmp_path: Path) -> dict[str, str]:
-    return {
-        **discord.environment(),
-        "SQLITE_SERVICE_URL": service.url,
-        "QUEUE_FILE": str(tmp_path / "queue.db"),
-        "LOG_LEVEL": "debug",
-    }
+    return variables_of(discord, service, tmp_path, LOG_LEVEL="debug")
 
 
 def test_everything_that_is_missing_or_wrong_at_once(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from db_client.statements import Statement
 from db_client.store import Fate, Store
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.notes import IDENTIFIES
-from tests.gateway_listener.processes import IMPATIENT, figure, gauge, listener, logged, page, pages
+from tests.gateway_listener.processes import IMPATIENT, figure, gauge, listener, logged, page, pages, variables_of
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
 from tests.simulated_discord.server import wall_clock
@@ -34,12 +34,7 @@ def discord() -> Iterator[Control]:
 
 @pytest.fixture
 def variables(discord: Control, service: RunningService, tmp_path: Path) -> dict[str, str]:
-    return {
-        **discord.environment(),
-        "SQLITE_SERVICE_URL": service.url,
-        "QUEUE_FILE": str(tmp_path / "queue.db"),
-        "RECONCILE_EVERY": "1",
-    }
+    return variables_of(discord, service, tmp_path, RECONCILE_EVERY="1")
 
 
 @pytest.fixture
