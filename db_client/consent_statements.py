@@ -6,6 +6,7 @@ final.
 
 from __future__ import annotations
 
+from db_client.reading_statements import EVERY_GUILD, SHOWN
 from db_client.records import ConsentDecision
 from db_client.statements import Parameters, Statement
 
@@ -19,18 +20,42 @@ SELECT :interaction_id, :user_id, :decision, :at
 """
 
 STORE_PROFILE = """
-INSERT INTO opt_in_users (user_id, username, display_name, avatar_url, opted_in, since, version, visibility)
-SELECT :user_id, :username, :display_name, :avatar_url, 1, :at, :interaction_id, :visibility
+INSERT INTO opt_in_users (user_id, username, display_name, avatar_url, opted_in, since, version)
+SELECT :user_id, :username, :display_name, :avatar_url, 1, :at, :interaction_id
  WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
    AND NOT EXISTS (SELECT 1 FROM consent_log
                     WHERE user_id = :user_id AND decision = 'in' AND interaction_id > :interaction_id)
     ON CONFLICT (user_id) DO UPDATE SET username = excluded.username, display_name = excluded.display_name,
-       avatar_url = excluded.avatar_url, visibility = excluded.visibility
+       avatar_url = excluded.avatar_url
+"""
+
+# What was chosen about one guild (0: every guild), with a decision that stands in the log. Only the newest that hides
+# and what was shown since are needed, so the order in which choices arrive does not matter.
+STORE_VISIBILITY = """
+INSERT INTO visible_on (user_id, guild_id, version, shown_from)
+SELECT :user_id, :guild_id, :interaction_id, :shown_from
+ WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+    ON CONFLICT (user_id, guild_id, version) DO NOTHING
+"""
+# A choice of a time when it was made for all guilds at once: for those of which the person has something.
+STORE_VISIBILITY_OF_ALL = """
+INSERT INTO visible_on (user_id, guild_id, version, shown_from)
+SELECT :user_id, guild_id, :interaction_id, :shown_from
+  FROM (SELECT guild_id FROM voice_sessions WHERE user_id = :user_id
+         UNION SELECT guild_id FROM visible_on WHERE user_id = :user_id)
+ WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+    ON CONFLICT (user_id, guild_id, version) DO NOTHING
+"""
+DROP_OVERRULED = """
+DELETE FROM visible_on
+ WHERE user_id = :user_id
+   AND version < (SELECT max(h.version) FROM visible_on AS h
+                   WHERE h.user_id = visible_on.user_id AND h.guild_id = visible_on.guild_id AND h.shown_from IS NULL)
 """
 
 # What stands follows from the log alone, so the order in which decisions arrive does not matter. `since` is the first
 # decision behind the newest one of the other kind. The row that stands is the answer: whoever decided is told from it.
-STATE_FROM_LOG = """
+STATE_FROM_LOG = f"""
 UPDATE opt_in_users
    SET version = (SELECT max(interaction_id) FROM consent_log WHERE user_id = :user_id),
        opted_in = (SELECT decision = 'in' FROM consent_log WHERE user_id = :user_id
@@ -45,22 +70,22 @@ UPDATE opt_in_users
                                                    ORDER BY interaction_id DESC LIMIT 1), 0)
                  ORDER BY interaction_id LIMIT 1)
  WHERE user_id = :user_id
-RETURNING opted_in, since, version, visibility
-"""
+RETURNING opted_in, since, version, {SHOWN}
+"""  # noqa: S608
 
 # A decision that arrives late can cut sessions that are already stored. First the parts of closed sessions behind a
 # later consent are given rows of their own (the listener adds them for open ones), then every session is cut. A part's
 # id is that of the stay (what stands before the first '-') and of the consent it begins with, as the listener has it.
 SPLIT_SESSIONS = """
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
-       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
+       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, flags, flags_at,
        revision)
 SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.session_id, '-') - 1)
             ELSE s.session_id END || '-' || i.version, s.guild_id, s.channel_id, s.user_id, i.from_at,
        min(s.ended_at, coalesce(i.to_at, s.ended_at)), 'opted_in',
        CASE WHEN i.to_at < s.ended_at THEN 'opted_out' ELSE s.ended_by END,
        0, CASE WHEN i.to_at < s.ended_at THEN 0 ELSE s.ended_within_ms END,
-       s.afk, 0, 0, 0, 0, 0, 0, i.from_at, s.revision
+       s.afk, 0, 0, 0, 0, 0, i.from_at, s.revision
   FROM voice_sessions AS s
   JOIN consent_intervals AS i ON i.user_id = s.user_id
  WHERE s.user_id = :user_id AND s.started_at < i.from_at AND s.ended_at > i.from_at
@@ -74,8 +99,7 @@ CUT_SESSIONS = """
 UPDATE voice_sessions
    SET ended_at = max(started_at, :at), ended_by = 'opted_out', ended_within_ms = 0,
        muted_ms = min(muted_ms, max(0, :at - started_at)), deafened_ms = min(deafened_ms, max(0, :at - started_at)),
-       video_ms = min(video_ms, max(0, :at - started_at)), stream_ms = min(stream_ms, max(0, :at - started_at)),
-       alone_ms = min(alone_ms, max(0, :at - started_at))
+       video_ms = min(video_ms, max(0, :at - started_at)), stream_ms = min(stream_ms, max(0, :at - started_at))
  WHERE user_id = :user_id AND started_at <= :at AND coalesce(ended_at, 9223372036854775807) > :at
    AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
                     WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
@@ -97,6 +121,7 @@ DELETE FROM voice_sessions
 ERASE = (
     "DELETE FROM consent_log WHERE user_id = :user_id AND interaction_id < :interaction_id",
     "DELETE FROM voice_sessions WHERE user_id = :user_id AND started_at < :at",
+    "DELETE FROM visible_on WHERE user_id = :user_id AND version < :interaction_id",
     """
 DELETE FROM opt_in_users
  WHERE user_id = :user_id
@@ -122,20 +147,36 @@ def decide(decision: ConsentDecision) -> list[Statement]:
                 "username": decision.username,
                 "display_name": decision.display_name,
                 "avatar_url": decision.avatar_url,
-                "visibility": decision.visibility,
             },
         )
-        return [logged, profile, state]
+        return [logged, profile, *_choice(decision, when), state]
     cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, at)]
     if decision.decision == "out":
         return [logged, state, *cut]
-    log, sessions, profile_row = ERASE
+    log, sessions, choices, profile_row = ERASE
     return [
         logged,
         *cut,
         Statement(log, when),
         Statement(sessions, at),
         Statement(DROP_UNCONSENTED, at),
+        Statement(choices, when),
         Statement(profile_row, when),
         state,
+    ]
+
+
+def _choice(decision: ConsentDecision, when: Parameters) -> list[Statement]:
+    """What was chosen with it: `everywhere` ends with any other choice, and a choice about a guild with the next."""
+    if decision.visibility is None:
+        return []
+    shown_from = None if decision.visibility == "only_me" else 0 if decision.show_past else decision.at
+    overruled = Statement(DROP_OVERRULED, {"user_id": decision.user_id})
+    if decision.guild_id is None:  # of a version before choices were made for a guild
+        return [Statement(STORE_VISIBILITY_OF_ALL, {**when, "shown_from": shown_from and 0}), overruled]
+    everywhere = shown_from if decision.visibility == "everywhere" else None
+    return [
+        Statement(STORE_VISIBILITY, {**when, "guild_id": decision.guild_id, "shown_from": shown_from}),
+        Statement(STORE_VISIBILITY, {**when, "guild_id": EVERY_GUILD, "shown_from": everywhere}),
+        overruled,
     ]

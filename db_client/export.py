@@ -82,9 +82,7 @@ def records_of(person: Person) -> list[Record]:
         profile = person.profile[0] if person.profile else None
         records: list[Record] = [_decision(person.user_id, decision, profile) for decision in person.decisions]
         records += [Guild(row["guild_id"], row["name"], None, 0) for row in person.guilds]
-        records += [
-            Channel(row["channel_id"], row["guild_id"], row["name"], row["kind"], None, 0) for row in person.channels
-        ]
+        records += [Channel(row["channel_id"], row["guild_id"], row["name"], row["kind"], 0) for row in person.channels]
         records += [
             VoiceSession(**{name: row[name] for name in VoiceSession._fields if name != "afk"}, afk=bool(row["afk"]))
             for row in person.sessions
@@ -106,7 +104,6 @@ def _decision(user_id: int, decision: Row, profile: Row | None) -> ConsentDecisi
         profile["username"],
         profile["display_name"],
         profile["avatar_url"],
-        profile["visibility"],
     )
 
 

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from db_client.records import Channel, ChannelRecording, Guild, GuildSetting, Watermark
+from db_client.records import (
+    Channel,
+    ChannelRecording,
+    Guild,
+    GuildPresence,
+    GuildSetting,
+    Installation,
+    Watermark,
+)
 from db_client.report_windows import LENGTH_CLASS, LENGTH_CLASSES
 from db_client.statements import Parameters, Statement
 
 STORE_GUILD = """
-INSERT INTO guilds (guild_id, name, afk_channel_id, left_at, revision)
-VALUES (:guild_id, :name, :afk_channel_id, :left_at, :revision)
+INSERT INTO guilds (guild_id, name, afk_channel_id, revision)
+VALUES (:guild_id, :name, :afk_channel_id, :revision)
     ON CONFLICT (guild_id) DO UPDATE SET name = excluded.name, afk_channel_id = excluded.afk_channel_id,
-       left_at = excluded.left_at, revision = excluded.revision
+       revision = excluded.revision
  WHERE excluded.revision > guilds.revision
 """
 
+# A guild that is named nowhere else gets a row without a name: its first record brings one.
+STORE_PRESENCE = """
+INSERT INTO guilds (guild_id, name, left_at, absence_confirmed_at, presence_revision, revision)
+VALUES (:guild_id, '', :left_at, :confirmed_at, :revision, -1)
+    ON CONFLICT (guild_id) DO UPDATE SET left_at = excluded.left_at,
+       absence_confirmed_at = excluded.absence_confirmed_at, presence_revision = excluded.presence_revision
+ WHERE excluded.presence_revision > guilds.presence_revision
+"""
+
+STORE_INSTALLATION = """
+INSERT INTO installation (name, value) VALUES ('application_id', :application_id) ON CONFLICT (name) DO NOTHING
+"""
+
 STORE_CHANNEL = """
-INSERT INTO channels (channel_id, guild_id, name, kind, parent_id, deleted_at, revision)
-VALUES (:channel_id, :guild_id, :name, :kind, :parent_id, :deleted_at, :revision)
-    ON CONFLICT (channel_id) DO UPDATE SET name = excluded.name, kind = excluded.kind, parent_id = excluded.parent_id,
+INSERT INTO channels (channel_id, guild_id, name, kind, deleted_at, revision)
+SELECT :channel_id, :guild_id, :name, :kind, :deleted_at, :revision
+ WHERE EXISTS (SELECT 1 FROM voice_sessions WHERE channel_id = :channel_id AND ended_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM voice_sessions WHERE channel_id = :channel_id AND ended_at IS NULL)
+    ON CONFLICT (channel_id) DO UPDATE SET name = excluded.name, kind = excluded.kind,
        deleted_at = excluded.deleted_at, revision = excluded.revision
  WHERE excluded.revision > channels.revision
 """
@@ -38,15 +61,34 @@ def store_guild(guild: Guild) -> list[Statement]:
                 "guild_id": guild.guild_id,
                 "name": guild.name,
                 "afk_channel_id": guild.afk_channel_id,
-                "left_at": guild.left_at,
                 "revision": guild.revision,
             },
         )
     ]
 
 
+def store_presence(presence: GuildPresence) -> list[Statement]:
+    """Whether the bot is in the guild, as noticed last."""
+    return [
+        Statement(
+            STORE_PRESENCE,
+            {
+                "guild_id": presence.guild_id,
+                "left_at": presence.left_at,
+                "confirmed_at": presence.confirmed_at,
+                "revision": presence.revision,
+            },
+        )
+    ]
+
+
+def store_installation(installation: Installation) -> list[Statement]:
+    """Whose data these are, unless that is known."""
+    return [Statement(STORE_INSTALLATION, {"application_id": str(installation.application_id)})]
+
+
 def store_channel(channel: Channel) -> list[Statement]:
-    """The channel as last seen."""
+    """The channel as last seen, as long as a session in it stands."""
     return [
         Statement(
             STORE_CHANNEL,
@@ -55,7 +97,6 @@ def store_channel(channel: Channel) -> list[Statement]:
                 "guild_id": channel.guild_id,
                 "name": channel.name,
                 "kind": channel.channel_type,
-                "parent_id": channel.parent_id,
                 "deleted_at": channel.deleted_at,
                 "revision": channel.revision,
             },
@@ -76,11 +117,16 @@ INSERT INTO guild_settings (guild_id, setting, value, version) VALUES (:guild_id
  WHERE excluded.version > guild_settings.version
 """
 
-# `guilds.time_zone` follows the setting. A guild not yet seen on the gateway gets a row that its first record replaces.
+# Every guild of which something is stored has a row, so that its data can be found when the bot has left it.
+ENSURE_GUILD = """
+INSERT INTO guilds (guild_id, name, revision) VALUES (:guild_id, '', -1) ON CONFLICT (guild_id) DO NOTHING
+"""
+
+# `guilds.time_zone` follows the setting.
 STORE_TIME_ZONE = """
-INSERT INTO guilds (guild_id, name, time_zone, revision)
-SELECT guild_id, '', value, -1 FROM guild_settings WHERE guild_id = :guild_id AND setting = 'time_zone'
-    ON CONFLICT (guild_id) DO UPDATE SET time_zone = excluded.time_zone
+UPDATE guilds
+   SET time_zone = (SELECT value FROM guild_settings WHERE guild_id = :guild_id AND setting = 'time_zone')
+ WHERE guild_id = :guild_id
 """
 
 
@@ -95,18 +141,19 @@ def store_setting(setting: GuildSetting) -> list[Statement]:
             "version": setting.interaction_id,
         },
     )
+    guild: Parameters = {"guild_id": setting.guild_id}
     if setting.setting == "time_zone":
-        return [stored, Statement(STORE_TIME_ZONE, {"guild_id": setting.guild_id})]
-    return [stored]
+        return [stored, Statement(ENSURE_GUILD, guild), Statement(STORE_TIME_ZONE, guild)]
+    return [stored, Statement(ENSURE_GUILD, guild)]
 
 
 STORE_RECORDING = """
-INSERT INTO unrecorded_channels (channel_id, guild_id, from_at, to_at, version)
-VALUES (:channel_id, :guild_id, :at, CASE WHEN :recorded THEN :at END, :version)
+INSERT INTO unrecorded_channels (channel_id, guild_id, from_at, to_at, version, name)
+VALUES (:channel_id, :guild_id, :at, CASE WHEN :recorded THEN :at END, :version, :name)
     ON CONFLICT (channel_id) DO UPDATE SET
        from_at = CASE WHEN :recorded OR to_at IS NULL THEN from_at ELSE :at END,
        to_at = CASE WHEN :recorded THEN coalesce(to_at, :at) END,
-       version = excluded.version
+       version = excluded.version, name = excluded.name
  WHERE excluded.version > unrecorded_channels.version
 """
 
@@ -123,8 +170,7 @@ CUT_UNRECORDED = f"""
 UPDATE voice_sessions
    SET ended_at = :at, ended_by = 'not_recorded', ended_within_ms = 0,
        muted_ms = min(muted_ms, :at - started_at), deafened_ms = min(deafened_ms, :at - started_at),
-       video_ms = min(video_ms, :at - started_at), stream_ms = min(stream_ms, :at - started_at),
-       alone_ms = min(alone_ms, :at - started_at)
+       video_ms = min(video_ms, :at - started_at), stream_ms = min(stream_ms, :at - started_at)
  WHERE rowid IN ({_LATER_IN_CHANNEL}) AND started_at < :at
    AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)
 """  # noqa: S608
@@ -142,9 +188,12 @@ def store_recording(recording: ChannelRecording) -> list[Statement]:
         "at": recording.at,
         "version": recording.interaction_id,
     }
-    stored = Statement(
-        STORE_RECORDING, {**channel, "guild_id": recording.guild_id, "recorded": int(recording.recorded)}
-    )
+    guild: Parameters = {"guild_id": recording.guild_id}
+    name = None if recording.recorded else recording.name
+    stored = [
+        Statement(STORE_RECORDING, {**channel, **guild, "recorded": int(recording.recorded), "name": name}),
+        Statement(ENSURE_GUILD, guild),
+    ]
     if recording.recorded:
-        return [stored]
-    return [stored, Statement(CUT_UNRECORDED, channel), Statement(DROP_UNRECORDED, channel)]
+        return stored
+    return [*stored, Statement(CUT_UNRECORDED, channel), Statement(DROP_UNRECORDED, channel)]

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from db_client.statements import Statement
 
+EVERY_GUILD = 0
+"""As `visible_on.guild_id`: no guild has this id."""
+
+# Where the person of a row of opt_in_users shows their time, and from when on: [[guild_id, ms since 1970 UTC], ...].
+SHOWN = """(SELECT json_group_array(json_array(guild_id, shown_from))
+          FROM (SELECT guild_id, min(shown_from) AS shown_from FROM visible_on AS v
+                 WHERE v.user_id = opt_in_users.user_id GROUP BY guild_id)
+         WHERE shown_from IS NOT NULL) AS shown"""
+
 
 def consent_after(seq: int, limit: int = 1000) -> Statement:
     """Decisions that arrived after `seq`, oldest arrival first: seq, interaction_id, user_id, decision, at."""
@@ -19,9 +28,10 @@ def newest_seq() -> Statement:
 
 
 def standing(user_id: int) -> Statement:
-    """What stands about one person: opted_in, since, version, visibility; no row if nothing does."""
+    """What stands about one person: opted_in, since, version, shown (see `SHOWN`); no row if nothing does."""
     return Statement(
-        "SELECT opted_in, since, version, visibility FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id}
+        f"SELECT opted_in, since, version, {SHOWN} FROM opt_in_users WHERE user_id = :user_id",  # noqa: S608
+        {"user_id": user_id},
     )
 
 

@@ -16,7 +16,7 @@ from program import fast_json
 
 Decision: TypeAlias = Literal["in", "out", "erase"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
-Visibility: TypeAlias = Literal["only_me", "server"]
+Visibility: TypeAlias = Literal["only_me", "server", "everywhere"]
 Setting: TypeAlias = Literal["time_zone", "leaderboard", "retention_days"]
 
 
@@ -26,14 +26,13 @@ _CHECKSUM = ',"crc":'
 class Flags(enum.IntFlag):
     """The states of which a voice session keeps the time: bits of `VoiceSession.flags`.
 
-    MUTED and DEAFENED are by oneself or by the server; ALONE is the only person in the channel, bots not counted.
+    MUTED and DEAFENED are by oneself or by the server.
     """
 
     MUTED = 1
     DEAFENED = 2
     VIDEO = 4
     STREAM = 8
-    ALONE = 16
 
 
 class Undecodable(ValueError):
@@ -71,7 +70,10 @@ class Record:
 class ConsentDecision(Record):
     """A person's decision by a slash command or button; its moment is that of the interaction's snowflake.
 
-    The profile fields are stored with a decision `in` only; `avatar_url` may be None.
+    Profile and visibility are stored with a decision `in` only; `avatar_url` may be None. `visibility` is what the
+    person chose in `guild_id` with it (None: nothing, so what was chosen before stays): `only_me`; `server`, the
+    members of that guild; or `everywhere`, those of every guild. What is shown is shown from that moment on, with
+    `show_past` all of it.
     """
 
     kind: ClassVar[str] = "consent"
@@ -82,7 +84,9 @@ class ConsentDecision(Record):
     username: str = ""
     display_name: str = ""
     avatar_url: str | None = None
-    visibility: Visibility = "only_me"
+    visibility: Visibility | None = None
+    guild_id: int | None = None
+    show_past: bool = False
 
     @property
     def person(self) -> int | None:
@@ -112,7 +116,6 @@ class _Session(NamedTuple):
     deafened_ms: int = 0
     video_ms: int = 0
     stream_ms: int = 0
-    alone_ms: int = 0
     flags: int = 0
     flags_at: int = 0
 
@@ -121,7 +124,7 @@ class VoiceSession(_Session, Record):
     """A voice session as the listener knows it, whole: a later `revision` of the same `session_id` stands for it.
 
     Times are milliseconds since 1970 UTC; `ended_at`, `ended_by` and `ended_within_ms` are None while it is open. The
-    true moment lies at most `*_within_ms` away from the stored one. The five durations are how much of the session up
+    true moment lies at most `*_within_ms` away from the stored one. The four durations are how much of the session up
     to `flags_at` was spent so; `flags` are the states that hold since (see `Flags`).
 
     A named tuple and not a dataclass, as thousands may be made in a second: it takes a fifth of the time.
@@ -158,7 +161,7 @@ class Retraction(Record):
 
 @dataclass(frozen=True, slots=True)
 class Guild(Record):
-    """A guild as last seen on the gateway; `left_at` is when the bot left it, in milliseconds since 1970 UTC."""
+    """What a guild in which something was recorded is called, as last seen on the gateway."""
 
     kind: ClassVar[str] = "guild"
 
@@ -166,7 +169,6 @@ class Guild(Record):
     name: str
     afk_channel_id: int | None
     revision: int
-    left_at: int | None = None
 
     @property
     def key(self) -> str:
@@ -175,8 +177,45 @@ class Guild(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class GuildPresence(Record):
+    """Whether the bot is in a guild: `left_at` is when it was noticed that it is not; None: it is there.
+
+    `confirmed_at` is when Discord said once more that it is not, long after that. Milliseconds since 1970 UTC.
+    """
+
+    kind: ClassVar[str] = "guild_presence"
+
+    guild_id: int
+    revision: int
+    left_at: int | None
+    confirmed_at: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The guild."""
+        return f"presence:{self.guild_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation(Record):
+    """Whose application's data these are; the first one stands."""
+
+    kind: ClassVar[str] = "installation"
+
+    application_id: int
+
+    @property
+    def key(self) -> str:
+        """There is one."""
+        return "installation"
+
+
+@dataclass(frozen=True, slots=True)
 class Channel(Record):
-    """A voice or stage channel as last seen on the gateway; `channel_type` is Discord's number (2 voice, 13 stage)."""
+    """A voice or stage channel in which something was recorded, as last seen on the gateway.
+
+    `channel_type` is Discord's number (2 voice, 13 stage).
+    """
 
     kind: ClassVar[str] = "channel"
 
@@ -184,7 +223,6 @@ class Channel(Record):
     guild_id: int
     name: str
     channel_type: int
-    parent_id: int | None
     revision: int
     deleted_at: int | None = None
 
@@ -227,7 +265,10 @@ class GuildSetting(Record):
 
 @dataclass(frozen=True, slots=True)
 class ChannelRecording(Record):
-    """A manager's decision whether a channel is recorded, from the interaction's moment on; the newest stands."""
+    """A manager's decision whether a channel is recorded, from the interaction's moment on; the newest stands.
+
+    `name` is what the channel is called, so that the decision can be shown when the channel is gone.
+    """
 
     kind: ClassVar[str] = "channel_recording"
 
@@ -235,6 +276,7 @@ class ChannelRecording(Record):
     guild_id: int
     channel_id: int
     recorded: bool
+    name: str | None = None
 
     @property
     def at(self) -> int:
@@ -302,6 +344,8 @@ KINDS: dict[str, type[Record]] = {
         VoiceSession,
         Retraction,
         Guild,
+        GuildPresence,
+        Installation,
         Channel,
         Watermark,
         GuildSetting,
@@ -313,17 +357,26 @@ KINDS: dict[str, type[Record]] = {
 }
 
 
+_FIELDS_BEFORE = {VoiceSession.kind: ("alone_ms",), Guild.kind: ("left_at",), Channel.kind: ("parent_id",)}
+_ALL_FLAGS = sum(Flags)
+
+
 def from_json(text: str) -> Record:
     """The record that `to_json` wrote; raises Undecodable for anything else, also if a byte of it has changed.
 
-    Records of earlier versions have no checksum and are taken without.
+    Records of earlier versions have no checksum, or fields that are no more; they are taken without.
     """
     try:
         fields: dict[str, Any] = fast_json.read(text)
         checksum = fields.pop("crc", None)
         if checksum is not None and checksum != zlib.crc32(text[: text.rindex(_CHECKSUM)].encode()):
             raise Undecodable("damaged on the disk: its checksum is another")
-        return KINDS[fields.pop("kind")](**fields)
+        kind = fields.pop("kind")
+        for name in _FIELDS_BEFORE.get(kind, ()):
+            fields.pop(name, None)
+        if kind == VoiceSession.kind:
+            fields["flags"] &= _ALL_FLAGS
+        return KINDS[kind](**fields)
     except Undecodable:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as problem:

@@ -2,7 +2,7 @@
 
 A window never ends after the moment of asking: a running session is counted up to the window's end. Durations and
 moments are milliseconds (since 1970 UTC). Time in the AFK channel is never in `counted_ms`; it stands in `afk_ms`.
-Other people appear only if their newest decision is "in" and their visibility `server`.
+Other people appear only if their newest decision is "in" and they show their time to the guild (`visible_on`).
 """
 
 # ruff: noqa: S608 - the pieces put together are constants; every value is a parameter
@@ -24,6 +24,11 @@ from db_client.report_windows import (
 )
 from db_client.statements import Statement
 
+# From when on the person of a row `u` of opt_in_users shows their time to the guild; null: they do not.
+SHOWN_FROM = """(SELECT min(v.shown_from) FROM visible_on AS v
+           WHERE v.user_id = u.user_id AND v.guild_id IN (0, :guild_id))"""
+SHOWN = f"u.opted_in AND {SHOWN_FROM} IS NOT NULL"
+
 # --- one person's own time -------------------------------------------------------------------------------------------
 
 # Of a session cut by the window's edge, the states count in proportion: only their sums are stored.
@@ -33,7 +38,7 @@ SELECT o.channel_id, c.name, count(*) AS sessions,
        sum((o.afk = 0) * (o.b - o.a)) AS counted_ms, sum((o.afk <> 0) * (o.b - o.a)) AS afk_ms,
        coalesce(sum((o.afk = 0) * o.muted_ms * (o.b - o.a) / max(1, o.ended_at - o.started_at)), 0) AS muted_ms,
        coalesce(sum((o.afk = 0) * o.deafened_ms * (o.b - o.a) / max(1, o.ended_at - o.started_at)), 0) AS deafened_ms,
-       coalesce(sum((o.afk = 0) * o.alone_ms * (o.b - o.a) / max(1, o.ended_at - o.started_at)), 0) AS alone_ms
+       0 AS alone_ms
   FROM own AS o LEFT JOIN channels AS c ON c.channel_id = o.channel_id
  GROUP BY o.channel_id
  ORDER BY counted_ms DESC, o.channel_id
@@ -51,7 +56,7 @@ SELECT e.key AS bar,
 _OWN_SESSIONS_PAGE = f"""
 WITH {OWN_SESSIONS}
 SELECT o.session_id, o.channel_id, c.name, o.started_at, o.ended_at, o.started_by, o.ended_by, o.started_within_ms,
-       o.ended_within_ms, o.afk, o.muted_ms, o.deafened_ms, o.alone_ms, o.b - o.a AS in_window_ms,
+       o.ended_within_ms, o.afk, o.muted_ms, o.deafened_ms, o.b - o.a AS in_window_ms,
        count(*) OVER () AS of_all
   FROM own AS o LEFT JOIN channels AS c ON c.channel_id = o.channel_id
  ORDER BY o.started_at DESC, o.session_id DESC
@@ -77,7 +82,7 @@ def own_bars(guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
 def own_running(guild_id: int, user_id: int) -> Statement:
     """The person's running session, if any: channel_id, started_at, afk, the *_ms states, flags, flags_at."""
     return Statement(
-        "SELECT channel_id, started_at, afk, muted_ms, deafened_ms, alone_ms, flags, flags_at FROM voice_sessions"
+        "SELECT channel_id, started_at, afk, muted_ms, deafened_ms, 0 AS alone_ms, flags, flags_at FROM voice_sessions"
         " WHERE guild_id = :guild_id AND user_id = :user_id AND ended_at IS NULL",
         {"guild_id": guild_id, "user_id": user_id},
     )
@@ -91,11 +96,12 @@ def own_sessions(guild_id: int, user_id: int, window: Window, *, limit: int, off
     )
 
 
-def visible_member(user_id: int) -> Statement:
-    """display_name of a person whose time others may see; no row for everyone else, known or not."""
+def shown_member(guild_id: int, user_id: int) -> Statement:
+    """display_name, shown_from of a person whose time the guild may see; no row for everyone else, known or not."""
     return Statement(
-        "SELECT display_name FROM opt_in_users WHERE user_id = :user_id AND opted_in AND visibility = 'server'",
-        {"user_id": user_id},
+        f"SELECT u.display_name, {SHOWN_FROM} AS shown_from FROM opt_in_users AS u"
+        f" WHERE u.user_id = :user_id AND {SHOWN}",
+        {"guild_id": guild_id, "user_id": user_id},
     )
 
 
@@ -103,14 +109,14 @@ def visible_member(user_id: int) -> Statement:
 
 # `own` is 1 in the asker's own row, which is there whatever the asker's visibility: the rank that the time has, or
 # would have, among the visible people.
-_BOARD = """
+_BOARD = f"""
 totals AS MATERIALIZED (
   SELECT user_id, sum(counted_ms) AS counted_ms FROM shares GROUP BY user_id HAVING sum(counted_ms) > 0
 ),
 board AS MATERIALIZED (
   SELECT t.user_id, u.display_name, t.counted_ms, rank() OVER (ORDER BY t.counted_ms DESC) AS place
     FROM totals AS t CROSS JOIN opt_in_users AS u
-   WHERE u.user_id = t.user_id AND u.opted_in AND u.visibility = 'server'
+   WHERE u.user_id = t.user_id AND {SHOWN}
 )
 SELECT 1 AS own, (SELECT 1 + count(*) FROM board AS b WHERE b.counted_ms > t.counted_ms) AS place,
        t.user_id, NULL AS display_name, t.counted_ms, (SELECT count(*) FROM board) AS people
@@ -167,9 +173,8 @@ people AS (
          max(r.last) AS last, max(CASE r.liking WHEN 1 THEN r.channel_id END) AS favourite_id,
          max(CASE r.liking WHEN 1 THEN r.together_ms END) AS favourite_ms
     FROM ranked AS r CROSS JOIN opt_in_users AS u
-   WHERE u.user_id = r.user_id AND u.opted_in AND u.visibility = 'server'
-     AND EXISTS (SELECT 1 FROM opt_in_users AS me
-                  WHERE me.user_id = :user_id AND me.opted_in AND me.visibility = 'server')
+   WHERE u.user_id = r.user_id AND {SHOWN}
+     AND EXISTS (SELECT 1 FROM opt_in_users AS u WHERE u.user_id = :user_id AND {SHOWN})
    GROUP BY r.user_id
 )
 SELECT p.*, c.name AS favourite_name, count(*) OVER () AS people
@@ -185,7 +190,7 @@ def together(
     """With whom the person shared a channel, longest first; with `member_id`, that person only.
 
     user_id, display_name, together_ms, times, since, last, favourite_id, favourite_name, favourite_ms, people (how many
-    there are). No row unless both chose `server`. The AFK channel is left out.
+    there are). No row unless both show their time. The AFK channel is left out.
     """
     who = {"guild_id": guild_id, "user_id": user_id, "member_id": member_id}
     return Statement(_TOGETHER, {**who, **bounds(window), "limit": limit, "offset": offset})

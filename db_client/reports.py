@@ -134,9 +134,7 @@ def running_states(row: Row, window: Window) -> States:
         return total * known_inside // max(1, known) + (since if flags & flag else 0)
 
     flags = int(row["flags"])
-    return States(
-        of(row["muted_ms"], Flags.MUTED), of(row["deafened_ms"], Flags.DEAFENED), of(row["alone_ms"], Flags.ALONE)
-    )
+    return States(of(row["muted_ms"], Flags.MUTED), of(row["deafened_ms"], Flags.DEAFENED))
 
 
 def leaderboard(rows: Sequence[Row]) -> Leaderboard:

@@ -33,7 +33,7 @@ piece AS (
    ORDER BY i.from_at LIMIT 1
 )
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
-       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms, flags, flags_at,
+       started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, flags, flags_at,
        revision)
 SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.until, 9223372036854775807),
        CASE WHEN p.begun_by_consent THEN 'opted_in' WHEN p.begun_by_channel THEN 'recorded' ELSE :started_by END,
@@ -43,7 +43,7 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.unt
        :afk,
        min(:muted_ms, p.until - p.started_at), min(:deafened_ms, p.until - p.started_at),
        min(:video_ms, p.until - p.started_at), min(:stream_ms, p.until - p.started_at),
-       min(:alone_ms, p.until - p.started_at), :flags, :flags_at, :revision
+       :flags, :flags_at, :revision
   FROM piece AS p
  WHERE NOT EXISTS (SELECT 1 FROM voice_sessions AS o
                     WHERE o.user_id = :user_id AND o.guild_id = :guild_id AND o.session_id <> :session_id
@@ -58,7 +58,7 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.unt
        ended_by = excluded.ended_by, started_within_ms = excluded.started_within_ms,
        ended_within_ms = excluded.ended_within_ms, afk = excluded.afk, muted_ms = excluded.muted_ms,
        deafened_ms = excluded.deafened_ms, video_ms = excluded.video_ms, stream_ms = excluded.stream_ms,
-       alone_ms = excluded.alone_ms, flags = excluded.flags, flags_at = excluded.flags_at, revision = excluded.revision
+       flags = excluded.flags, flags_at = excluded.flags_at, revision = excluded.revision
  WHERE excluded.revision > voice_sessions.revision
 """
 
@@ -105,7 +105,6 @@ def store(session: VoiceSession) -> list[Statement]:
                 "deafened_ms": session.deafened_ms,
                 "video_ms": session.video_ms,
                 "stream_ms": session.stream_ms,
-                "alone_ms": session.alone_ms,
                 "flags": session.flags,
                 "flags_at": session.flags_at,
                 "revision": session.revision,

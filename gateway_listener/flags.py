@@ -1,4 +1,4 @@
-"""How long each voice state (muted, deafened, video, stream, alone) held, for any part of a stay."""
+"""How long each voice state (muted, deafened, video, stream) held, for any part of a stay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from db_client.records import Flags
 
-_MUTED, _DEAFENED, _VIDEO, _STREAM, _ALONE = map(int, Flags)  # plain numbers: flags are looked at in every event
+_MUTED, _DEAFENED, _VIDEO, _STREAM = map(int, Flags)  # plain numbers: flags are looked at in every event
 
 # A person who toggles for hours must not grow memory; the sums of the whole stay stay exact beyond it.
 MOST_CHANGES = 1000
@@ -21,19 +21,17 @@ class Durations(NamedTuple):
     deafened: int = 0
     video: int = 0
     stream: int = 0
-    alone: int = 0
 
     def plus(self, flags: int, span: int) -> Durations:
         """These and `span` milliseconds more of every state in `flags`."""
         if not flags or not span:
             return self
-        muted, deafened, video, stream, alone = self
+        muted, deafened, video, stream = self
         return Durations(
             muted + span if flags & _MUTED else muted,
             deafened + span if flags & _DEAFENED else deafened,
             video + span if flags & _VIDEO else video,
             stream + span if flags & _STREAM else stream,
-            alone + span if flags & _ALONE else alone,
         )
 
     def and_also(self, more: Durations) -> Durations:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 from db_client.records import Flags
 from program import fast_json
 
-CATEGORY, VOICE, STAGE = 4, 2, 13
-NAMED_TYPES = frozenset({VOICE, CATEGORY, STAGE})
+VOICE, STAGE = 2, 13
+NAMED_TYPES = frozenset({VOICE, STAGE})
 
 _MUTED, _DEAFENED = int(Flags.MUTED), int(Flags.DEAFENED)
 _VIDEO, _STREAM = int(Flags.VIDEO), int(Flags.STREAM)
@@ -69,12 +69,11 @@ class VoiceState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """A voice or stage channel, or a category, as reports name it; `kind` is Discord's channel type."""
+    """A voice or stage channel, as reports name it; `kind` is Discord's channel type."""
 
     channel_id: int
     name: str
     kind: int
-    parent_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +215,6 @@ def _channel(data: Mapping[str, Any]) -> ChannelInfo:
         channel_id=snowflake(data["id"]),
         name=str(data.get("name") or ""),
         kind=int(data["type"]),
-        parent_id=_optional(data.get("parent_id")),
     )
 
 

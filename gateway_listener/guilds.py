@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from db_client.records import Flags
 from gateway_listener.names import Names
 from gateway_listener.stays import Stay
 
-ALONE = int(Flags.ALONE)
-
 
 class GuildState:
-    """The open stays of one guild, by person and by channel.
+    """The open stays of one guild, by person.
 
     `seen_since` is the roll call since which every event is known to arrive, None while the guild is not seen; then
     `unseen_since` is the last moment at which it was (None: never). `restored`: that moment was in an earlier run.
     `first_seen` is the first roll call of this run.
     """
 
-    __slots__ = ("first_seen", "guild_id", "names", "people", "restored", "seats", "seen_since", "unseen_since")
+    __slots__ = ("first_seen", "guild_id", "names", "restored", "seats", "seen_since", "unseen_since")
 
     def __init__(self, guild_id: int, *, unseen_since: int | None = None, restored: bool = False) -> None:
         self.guild_id = guild_id
         self.seats: dict[int, Stay] = {}
-        self.people: dict[int, list[Stay]] = {}
         self.names: Names | None = None
         self.seen_since: int | None = None
         self.first_seen: int | None = None
@@ -44,34 +38,7 @@ class GuildState:
     def sit(self, stay: Stay) -> None:
         """The person is in the channel."""
         self.seats[stay.user_id] = stay
-        there = self.people.get(stay.channel_id)
-        if there is None:
-            self.people[stay.channel_id] = [stay]
-        else:
-            there.append(stay)
 
     def rise(self, stay: Stay) -> None:
         """The person is not in the channel any more."""
         del self.seats[stay.user_id]
-        there = self.people[stay.channel_id]
-        there.remove(stay)
-        if not there:
-            del self.people[stay.channel_id]
-
-    def is_empty(self, channel_id: int) -> bool:
-        """True if nobody is in the channel."""
-        return channel_id not in self.people
-
-    def settle(self, channel_id: int, now: int) -> Iterable[Stay]:
-        """Sets who is alone in a channel in which one person came or went; those for whom that is news.
-
-        With three or more in it nobody was or is alone.
-        """
-        there = self.people.get(channel_id, ())
-        return self.resettle(channel_id, now) if len(there) <= 2 else ()
-
-    def resettle(self, channel_id: int, now: int) -> list[Stay]:
-        """Sets who is alone in a channel, whatever happened to it; those for whom that is news."""
-        there = self.people.get(channel_id, ())
-        alone = ALONE if len(there) == 1 else 0
-        return [stay for stay in there if stay.history.change(now, stay.history.flags & ~ALONE | alone)]

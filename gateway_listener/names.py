@@ -11,7 +11,7 @@ from gateway_listener.frames import ChannelInfo
 
 
 class Names(NamedTuple):
-    """What one guild and its voice channels, stage channels and categories are called; never changed, but replaced."""
+    """What one guild and its voice and stage channels are called; never changed, but replaced."""
 
     name: str
     afk_channel_id: int | None
@@ -19,16 +19,14 @@ class Names(NamedTuple):
 
     def to_json(self) -> str:
         """For the note that remembers what was announced; `from_json` reads it."""
-        rows = [
-            [channel.channel_id, channel.name, channel.kind, channel.parent_id] for channel in self.channels.values()
-        ]
+        rows = [[channel.channel_id, channel.name, channel.kind] for channel in self.channels.values()]
         return json.dumps([self.name, self.afk_channel_id, rows], separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Names:
         """What `to_json` wrote; raises ValueError or TypeError for anything else."""
         name, afk_channel_id, rows = json.loads(text)
-        return cls(name, afk_channel_id, {row[0]: ChannelInfo(*row) for row in rows})
+        return cls(name, afk_channel_id, {row[0]: ChannelInfo(*row[:3]) for row in rows})
 
     def with_channel(self, channel: ChannelInfo) -> Names:
         """The same with that channel, new or changed."""
@@ -63,4 +61,4 @@ def deletions(
 
 
 def _channel(guild_id: int, channel: ChannelInfo, revision: int, deleted_at: int | None = None) -> Channel:
-    return Channel(channel.channel_id, guild_id, channel.name, channel.kind, channel.parent_id, revision, deleted_at)
+    return Channel(channel.channel_id, guild_id, channel.name, channel.kind, revision, deleted_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from db_client.records import Guild
+from db_client.records import GuildPresence
 from gateway_listener.frames import ChannelChanged, ChannelDeleted, GuildChanged, RollCall
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
@@ -57,7 +57,7 @@ class Naming:
         names = self._announced.pop(guild_id, None)
         if names is not None:
             revision = self._ledger.next_revision(now)
-            self._ledger.items.append(Guild(guild_id, names.name, names.afk_channel_id, revision, left_at))
+            self._ledger.items.append(GuildPresence(guild_id, revision, left_at))
             self._ledger.items.append(Note(f"names:{guild_id}", None))
 
     def write(self, guilds: Mapping[int, GuildState], now: int) -> None:

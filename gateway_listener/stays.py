@@ -96,5 +96,5 @@ def recorded_stay(session: VoiceSession) -> Stay:
 
 
 def _history(session: VoiceSession) -> FlagHistory:
-    spent = Durations(session.muted_ms, session.deafened_ms, session.video_ms, session.stream_ms, session.alone_ms)
+    spent = Durations(session.muted_ms, session.deafened_ms, session.video_ms, session.stream_ms)
     return FlagHistory.of_recorded(session.started_at, spent, session.flags_at, session.flags)

@@ -20,7 +20,7 @@ from db_client.records import VoiceSession
 from gateway_listener import frames, heal
 from gateway_listener.consent import Decision
 from gateway_listener.flags import FlagHistory
-from gateway_listener.guilds import ALONE, GuildState
+from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
 from gateway_listener.naming import Naming
 from gateway_listener.notes import BASELINE, NEVER, Memory, open_key
@@ -287,10 +287,8 @@ class Tracker:
             self._begin(guild, present[user_id], "roll_call", watermark, now)
         for user_id in verdict.go_on:
             stay = guild.seats[user_id]
-            if stay.history.change(now, present[user_id].flags | stay.history.flags & ALONE):
+            if stay.history.change(now, present[user_id].flags):
                 self._ledger.changed(stay)
-        for channel_id in list(guild.people):
-            self._mark(guild.resettle(channel_id, now))
         guild.come_in_sight(now)
         self._look_again()
         self._forget_unseen(guild.guild_id)
@@ -326,7 +324,7 @@ class Tracker:
 
     def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
         guild = self._guild(deleted.guild_id)
-        for stay in list(guild.people.get(deleted.channel_id, ())):
+        for stay in [stay for stay in guild.seats.values() if stay.channel_id == deleted.channel_id]:
             self._end(guild, stay, "left", self._last_seen(guild, now), now)
         self._naming.channel_deleted(guild, deleted)
 
@@ -338,16 +336,14 @@ class Tracker:
             return
         stay = guild.seats.get(state.user_id)
         if stay is not None and stay.channel_id == state.channel_id:
-            if stay.history.change(now, state.flags | stay.history.flags & ALONE):
+            if stay.history.change(now, state.flags):
                 self._ledger.changed(stay)
             return
         last_seen = self._last_seen(guild, now)
         if stay is not None:
             self._end(guild, stay, "left" if state.channel_id is None else "switched", last_seen, now)
-            self._mark(guild.settle(stay.channel_id, now))
         if state.channel_id is not None:
             self._begin(guild, state, "joined" if stay is None else "switched", last_seen, now)
-            self._mark(guild.settle(state.channel_id, now))
 
     def _is_bot(self, guild: GuildState, state: frames.VoiceState) -> bool:
         """Bots have no stays. One that was first seen without its `member` is dropped when it is found out."""
@@ -361,7 +357,6 @@ class Tracker:
         if stay is not None:
             guild.rise(stay)
             self._ledger.drop(stay)
-            self._mark(guild.resettle(stay.channel_id, self._now))
         return True
 
     def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, last_seen: int | None, now: int) -> None:
@@ -378,7 +373,7 @@ class Tracker:
             started_by=by,
             not_before=last_seen if known else None,
             afk=names is not None and state.channel_id == names.afk_channel_id,
-            history=FlagHistory(now, state.flags | (ALONE if guild.is_empty(state.channel_id) else 0)),
+            history=FlagHistory(now, state.flags),
         )
         guild.sit(stay)
         self._ledger.enter(stay)
@@ -391,10 +386,6 @@ class Tracker:
         guild.rise(stay)
         self._ledger.ended(stay, now)
         self.counts[by] += 1
-
-    def _mark(self, stays: Iterable[Stay]) -> None:
-        for stay in stays:
-            self._ledger.changed(stay)
 
     # --- what was recorded before ---
 

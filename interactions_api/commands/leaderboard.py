@@ -64,7 +64,7 @@ def _page(
         if not server.leaderboard:
             return words("leaderboard.off")
         questions = (
-            report_statements.visible_member(me),
+            report_statements.shown_member(interaction.guild_id, me),
             report_statements.leaderboard(
                 interaction.guild_id,
                 me,

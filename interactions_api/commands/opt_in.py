@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from db_client.reading_statements import EVERY_GUILD
 from db_client.records import ConsentDecision, Visibility
 from interactions_api.commands.deciding import Standing, deciding
 from interactions_api.commands.definition import slash_command, text_option
@@ -23,9 +25,9 @@ def definition(catalogues: Catalogues) -> dict[str, Any]:
 
 def handle(command: Command, words: Words) -> Plan | Say:
     """Keeps the decision with the person's profile, then says what stands, since when, and how to leave."""
-    wanted = command.options.get("visibility", "only_me")
+    wanted = command.options.get("visibility")
     visibility = next((known for known in VISIBILITIES if known == wanted), None)
-    if visibility is None:
+    if visibility is None and wanted is not None:
         return Say(words("unknown_choice"))
     member = command.member
     decision = ConsentDecision(
@@ -36,6 +38,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
         display_name=member.display_name,
         avatar_url=member.avatar_url,
         visibility=visibility,
+        guild_id=command.guild_id,
     )
     decided, leave = moment(decision.at), words("opt_out.name")
 
@@ -48,8 +51,13 @@ def handle(command: Command, words: Words) -> Plan | Say:
             username=harmless(decision.username),
             display_name=harmless(decision.display_name),
             avatar=words("opt_in.avatar" if decision.avatar_url else "opt_in.no_avatar"),
-            visibility=words(f"opt_in.seen_by.{row['visibility']}"),
+            visibility=words(f"opt_in.seen_by.{_seen_by(row, command.guild_id)}"),
             leave=leave,
         )
 
     return deciding(words, NAME, decision, what_stands, decided=decided, leave=leave)
+
+
+def _seen_by(row: Standing, guild_id: int | None) -> Visibility:
+    shown = dict(json.loads(row["shown"]))
+    return "server" if EVERY_GUILD in shown or guild_id in shown else "only_me"

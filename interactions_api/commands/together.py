@@ -36,7 +36,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
     def ask(server: Server) -> Plan:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
         questions = (
-            report_statements.visible_member(me),
+            report_statements.shown_member(command.guild_id, me),
             report_statements.together(
                 command.guild_id,
                 me,

@@ -39,7 +39,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
         asked = window(period, command, server)
         bars = bars_of(recent(asked, CHART_MS), server.zone)
         questions = (
-            standing(user_id) if own else report_statements.visible_member(user_id),
+            standing(user_id) if own else report_statements.shown_member(command.guild_id, user_id),
             report_statements.own_channels(command.guild_id, user_id, asked),
             report_statements.own_bars(command.guild_id, user_id, bars),
             report_statements.own_running(command.guild_id, user_id),

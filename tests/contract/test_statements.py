@@ -153,7 +153,6 @@ def test_opt_in_stores_the_profile(service: Service, person: int) -> None:
         "opted_in": 1,
         "since": created_at(decision.interaction_id),
         "version": decision.interaction_id,
-        "visibility": "server",
     }
 
 

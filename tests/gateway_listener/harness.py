@@ -139,7 +139,7 @@ class Harness:
                 name="Study room",
                 afk_channel_id=AFK,
                 channels=tuple(
-                    frames.ChannelInfo(i, n, 2, None) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
+                    frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
                 ),
                 voice_states=tuple(
                     frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)

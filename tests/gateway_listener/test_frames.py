@@ -129,7 +129,7 @@ def test_a_guild_without_voice_states_is_no_empty_guild() -> None:
         (
             "CHANNEL_UPDATE",
             {"id": "6", "guild_id": "5", "type": 2, "name": "n"},
-            frames.ChannelChanged(5, frames.ChannelInfo(6, "n", 2, None)),
+            frames.ChannelChanged(5, frames.ChannelInfo(6, "n", 2)),
         ),
         ("CHANNEL_CREATE", {"id": "6", "guild_id": "5", "type": 0, "name": "n"}, frames.Seen()),
         ("CHANNEL_CREATE", {"id": "6", "type": 1}, frames.Seen()),
