@@ -9,7 +9,6 @@
 | `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
 | `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
 | `recording:<channel_id>` | guild, version and times of a channel that is, or was, not recorded |
-| `names:<guild_id>` | the names that were announced |
 | `identifies` | when IDENTIFY was sent in the last day |
 """
 
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field
 
 from db_client.records import Record, Retraction, Undecodable, VoiceSession, from_json
 from gateway_listener.consent import Decision
-from gateway_listener.names import Names
 from gateway_listener.recording import Unrecorded
 
 log = logging.getLogger(__name__)
@@ -75,11 +73,10 @@ class Memory:
     consent_seq: int = 0
     watermark: int | None = None
     unseen: dict[int, int | None] = field(default_factory=dict)
-    names: dict[int, Names] = field(default_factory=dict)
     unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
     """By channel."""
     foreign: list[str] = field(default_factory=list)
-    """The notes about guilds of another shard, which are left out and to be removed."""
+    """The notes that are left out and to be removed: about guilds of another shard, or names, which none is kept of."""
 
 
 def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1) -> Memory:
@@ -94,7 +91,7 @@ def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1
         kind, _, name = key.partition(":")
         try:
             guild_id = _guild_of(kind, name, value)
-            if guild_id is not None and (guild_id >> 22) % shard_count != shard_id:
+            if kind == "names" or (guild_id is not None and (guild_id >> 22) % shard_count != shard_id):
                 memory.foreign.append(key)
             else:
                 _take(memory, kind, name, value)
@@ -112,7 +109,7 @@ def _guild_of(kind: str, name: str, value: str) -> int | None:
         return session.guild_id if isinstance(session, VoiceSession) else None
     if kind == "recording":
         return Unrecorded.from_json(value).guild_id
-    return int(name) if kind in ("unseen", "names") else None
+    return int(name) if kind == "unseen" else None
 
 
 def _take(memory: Memory, kind: str, name: str, value: str) -> None:
@@ -125,8 +122,6 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         memory.consents[int(name)] = Decision(int(version), int(name), "in", int(at))
     elif kind == "unseen":
         memory.unseen[int(name)] = int(value) or None
-    elif kind == "names":
-        memory.names[int(name)] = Names.from_json(value)
     elif kind == "recording":
         memory.unrecorded[int(name)] = Unrecorded.from_json(value)
     elif kind == CONSENT_SEQ:

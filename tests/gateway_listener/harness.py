@@ -26,7 +26,7 @@ from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
 from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
-from gateway_listener.reading import session_of
+from gateway_listener.reading import channel_of, guild_of, session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
@@ -138,21 +138,16 @@ class Harness:
                 guild_id=guild,
                 name="Study room",
                 afk_channel_id=AFK,
-                channels=tuple(
-                    frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
-                ),
+                channels=tuple(frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
                 voice_states=tuple(
-                    frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
+                    frames.VoiceState(guild, user, None if user in bots else channel, flags.get("flags", 0))
                     for user, channel in people.items()
                 ),
-                unreadable=0,
             )
         )
 
-    def state(
-        self, user: int, channel: int | None, *, flags: int = 0, guild: int = GUILD, is_bot: bool | None = False
-    ) -> None:
-        self.see(frames.VoiceState(guild, user, channel, flags, is_bot))
+    def state(self, user: int, channel: int | None, *, flags: int = 0, guild: int = GUILD) -> None:
+        self.see(frames.VoiceState(guild, user, channel, flags))
 
     # --- decisions ---
 
@@ -270,7 +265,12 @@ class Harness:
 
     def compare(self) -> dict[str, int]:
         rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]
-        drift = self.tracker.compare(rows, self.tracker.revision, self.now)
+        mark = self.tracker.revision
+        drift = self.tracker.compare(rows, mark, self.now)
+        guilds = [guild_of(row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
+        channels = [channel_of(row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
+        self.tracker.compare_names([*guilds, *channels], self.now)
+        self.tracker.names_end({channel.channel_id for channel in channels}, mark)
         self._settle()
         return dict(drift)
 
