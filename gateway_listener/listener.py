@@ -36,7 +36,14 @@ QUEUE_ANSWERS_WITHIN = 1.0
 class Listener:
     """One shard's listener; `run` goes on until `stop` is called or Discord will not have it."""
 
-    def __init__(self, settings: Settings, *, store: Store | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
         self.metrics_port = settings.metrics_port
         self._settings = settings
         self._clock = clock or Clock()
@@ -44,7 +51,7 @@ class Listener:
         self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
         self._beats: set[asyncio.Task[None]] = set()
         self._told_late = False
-        self._tracker = Tracker(new_id=stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
+        self._tracker = Tracker(new_id=new_id or stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
         self._drift: Counter[str] = Counter()

@@ -38,7 +38,7 @@ GUILD, DESK, SOFA, AFK = 1 << 30, 101, 102, 103
 ADA, BOB, CAT, BOT = 11, 12, 13, 99
 
 
-def _left_of(record: Record, forget: Forget) -> Record | None:
+def left_of_record(record: Record, forget: Forget) -> Record | None:
     """What `Store.forget` leaves of what waits; entries that have no moment of their own go."""
     if record.person != forget.user_id:
         return record
@@ -208,7 +208,7 @@ class Harness:
             self._keep(items[:length])
             for item in items[length : length + 1]:
                 self.forgotten.append(item.user_id)
-                self.queue = [left for record in self.queue if (left := _left_of(record, item)) is not None]
+                self.queue = [left for record in self.queue if (left := left_of_record(record, item)) is not None]
             items = items[length + 1 :]
         if self.tracker.watermark_to_keep is not None:
             self.notes[WATERMARK] = str(self.tracker.watermark_to_keep)
