@@ -34,7 +34,7 @@ class Ledger:
         self.touched: dict[tuple[int, int], None] = {}
         """Guild and channel of what was recorded since the names were last looked at."""
         self.taken_back: set[tuple[int, int]] = set()
-        """Guild and channel of what was taken back, or may have been cut by the service, since then."""
+        """Guild and channel of what is written anew since then, as it may have gone, and the channel's name with it."""
         self.revision = 0
         self._stays: dict[int, tuple[Stay, ...]] = {}
         self._ended: tuple[deque[tuple[int, Stay]], deque[tuple[int, Stay]]] = (deque(), deque())
@@ -160,7 +160,6 @@ class Ledger:
         for stay in self._stays.get(user_id, ()):
             for session in stay.recorded:
                 self.items.append(Note(open_key(session.session_id), None))
-                self.taken_back.add((stay.guild_id, stay.channel_id))
                 if since:
                     self.items.append(Retraction(session.session_id, user_id, self.next_revision(now)))
             stay.recorded = ()
@@ -197,17 +196,15 @@ class Ledger:
         self._differing.clear()
 
     def _write(self, stay: Stay, since: int) -> None:
-        intervals = self.consents.of(stay.user_id)
-        if intervals and not stay.stay_id:
+        if not stay.stay_id:
             stay.stay_id = self._new_id()
         revision = max(self.revision + 1, since)
-        desired = sessions_of(stay, intervals, revision, self.channels.holes(stay.channel_id))
+        desired = sessions_of(stay, self.consents.of(stay.user_id), revision, self.channels.holes(stay.channel_id))
         place = stay.guild_id, stay.channel_id
         # Most stays are recorded for the first time, and then there is nothing to compare.
         for change in changes(stay.recorded, desired, again=stay.doubted) if stay.recorded else desired:
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))
-                self.taken_back.add(place)
             else:
                 self.items.append(change)
                 self.touched[place] = None

@@ -53,8 +53,6 @@ class Naming:
 
     def guild_left(self, guild_id: int, left_at: int, now: int) -> None:
         """The bot is not in the guild any more."""
-        self._channels.pop(guild_id, None)
-        self._owed.pop(guild_id, None)
         if self._guilds.pop(guild_id, None) is not None:
             self._ledger.items.append(GuildPresence(guild_id, self._ledger.next_revision(now), left_at))
 

@@ -7,6 +7,7 @@ time, and the disk (`Disk`, which writes down each commit and when it came).
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import json
@@ -27,6 +28,7 @@ from gateway_listener.lateness import TURN_EVERY
 from gateway_listener.listener import Listener
 from gateway_listener.notes import remembered
 from gateway_listener.outbox import Forget, Item
+from gateway_listener.reading import CannotRead
 from gateway_listener.recorder import SAVE_EVERY, Recorder
 from gateway_listener.settings import Settings
 from tests.gateway_listener.gateway import ACK, Gateway
@@ -205,7 +207,7 @@ class Evening:
 
     async def _follow(self) -> None:
         self.disk.deliver()
-        if self.disk.up:
+        with contextlib.suppress(CannotRead):
             await self.listener._read_consent()
 
     # --- the gateway ---

@@ -101,6 +101,24 @@ def test_erasure_removes_rows_queue_and_notes(world: Harness) -> None:
     assert world.times(ADA) == [(DESK, 200, 300, "opted_in", "left")]
 
 
+def test_what_was_on_its_way_over_an_erasure_gives_way_to_the_new_consent(world: Harness) -> None:
+    """It arrives after both, and stands under its old id until the listener has heard of them."""
+    world.opt_in(ADA)
+    world.delivering = False
+    world.state(ADA, DESK)
+    on_its_way = list(world.queue)
+    for decision in ("erase", "in"):
+        world.pass_ms(100)
+        world.service.write(world.decision(ADA, decision))
+    for record in on_its_way:
+        world.service.write(record)
+    world.follow()
+    world.delivering = True
+    world.pass_ms(100)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, 200, 300, "opted_in", "left")]
+
+
 def test_a_late_erasure_leaves_what_came_after_it(world: Harness) -> None:
     """The queue is emptied of the person; the session of the newer consent is written again."""
     erased_at = world.pass_ms(100)

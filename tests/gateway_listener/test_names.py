@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from db_client import reading_statements
-from db_client.records import Channel, Guild, Retraction, VoiceSession
+from db_client.records import Channel, ChannelRecording, Guild, Retraction, VoiceSession
 from gateway_listener import frames
 from gateway_listener.notes import remembered
+from gateway_listener.reading import session_of
 from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
 
 ROOM = 900
@@ -274,6 +275,47 @@ def test_a_session_that_is_taken_back_and_written_anew_has_its_name(world: Harne
     world.deliver()
     assert world.times(ADA) == [(DESK, 1500, None, "opted_in", None)]
     assert channels(world) == {DESK: ("Desk", False)}
+
+
+def test_a_channel_that_was_not_recorded_before_anybody_came(world: Harness) -> None:
+    """Both decisions are heard of later: the first made the service drop the session, and with it the name."""
+    before = [ChannelRecording(world.service.interaction(NOON + at), GUILD, DESK, at == 20) for at in (10, 20)]
+    world.pass_ms(100)
+    world.state(ADA, DESK)
+    world.service.write(before[0])
+    assert channels(world) == {}
+    world.service.write(before[1])
+    world.pass_ms(100)
+    world.follow_channels()
+    assert world.times(ADA) == [(DESK, 100, None, "joined", None)]
+    assert channels(world) == {DESK: ("Desk", False)}
+
+
+def test_a_session_that_replaces_another_listeners_has_its_name(world: Harness) -> None:
+    """Theirs was the last in the channel when it went."""
+    world.state(ADA, DESK)
+    (ours,) = world.service.read(reading_statements.open_sessions(0, 1))
+    world.service.write(Retraction(ours["session_id"], ADA, world.now + 5))
+    world.service.write(session_of(ours)._replace(session_id="theirs", started_at=world.now + 10))
+    world.service.write(Channel(DESK, GUILD, "Desk", 2, 1))
+    world.pass_ms(100)
+    assert world.compare() == {"unknown": 1}
+    assert [row["session_id"] for row in world.rows(ADA)] == [ours["session_id"]]
+    assert channels(world) == {DESK: ("Desk", False)}
+
+
+def test_a_guild_that_is_not_seen_is_compared_when_it_is(world: Harness) -> None:
+    """What it was called before says nothing."""
+    world.state(ADA, DESK)
+    world.see(frames.GuildUnavailable(GUILD))
+    world.service.connection.execute("UPDATE channels SET name = 'Other'")
+    world.service.connection.execute("UPDATE guilds SET name = 'Other'")
+    world.compare()
+    assert channels(world) == {DESK: ("Other", False)}
+    assert [row["name"] for row in world.service.rows("SELECT name FROM guilds")] == ["Other"]
+    world.roll_call(GUILD, {})
+    assert channels(world) == {DESK: ("Desk", False)}
+    assert [row["name"] for row in world.service.rows("SELECT name FROM guilds")] == ["Study room"]
 
 
 def test_an_erasure_and_a_new_consent_in_the_same_stay(world: Harness) -> None:

@@ -77,6 +77,20 @@ def test_what_was_learned_from_the_service_stands_on_the_new_disk_too(world: Har
     assert [row["ended_at"] for row in world.rows()] == [None, NOON + 1000]
 
 
+def test_a_new_disk_restarted_while_the_service_is_away_knows_what_was_open(world: Harness) -> None:
+    """What the first run had asked the service for is on the disk: who is gone by then is ended."""
+    world.share()
+    world.new_disk()
+    world.read_baseline()
+    world.delivering = False
+    world.restart(service_up=False)
+    world.connect({GUILD: {ADA: SOFA}})
+    world.delivering = True
+    world.deliver()
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "roll_call"), (SOFA, 1000, None, "roll_call", None)]
+    assert world.times(BOB) == [(DESK, 0, 1000, "joined", "roll_call")]
+
+
 def test_a_new_disk_shares_no_watermark_before_it_has_read_the_last_one(world: Harness) -> None:
     """Its own would stand for the earlier listener's, and unseen time would count."""
     world.share()
