@@ -31,6 +31,8 @@ class Ledger:
         self.channels = Channels()
         self.items: list[Item] = []
         self.recording = False
+        self.informed = False
+        """True once it is known who is in: before that nothing is written, nor taken back."""
         self.touched: dict[tuple[int, int], None] = {}
         """Guild and channel of what was recorded since the names were last looked at."""
         self.taken_back: set[tuple[int, int]] = set()
@@ -121,6 +123,7 @@ class Ledger:
 
         Returns the stays for which this may make a difference.
         """
+        self.informed = self.informed or complete
         differing: list[Stay] = []
         affected = self.consents.replace(decisions) if complete else self.consents.add(decisions)
         if complete:
@@ -189,7 +192,7 @@ class Ledger:
 
     def write(self) -> None:
         """Adds to `items` the records that make the recorded sessions what the stays and the consents imply."""
-        if not self.recording:
+        if not (self.recording and self.informed):
             return
         for stay, since in self._differing.items():
             self._write(stay, since)
@@ -226,7 +229,7 @@ class Ledger:
     @property
     def unwritten(self) -> bool:
         """True while there is something that the next `write` looks at."""
-        return self.recording and bool(self._differing)
+        return self.recording and self.informed and bool(self._differing)
 
     def take(self) -> list[Item]:
         """The items so far, in order; they are the caller's now."""

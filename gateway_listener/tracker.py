@@ -142,6 +142,7 @@ class Tracker:
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
+        self._ledger.informed = self._ledger.informed or memory.noted
         self._ledger.channels.recall(memory.unrecorded)
         self._unseen_noted.update(memory.unseen)
         for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:

@@ -189,8 +189,9 @@ class Harness:
     def follow_channels(self) -> None:
         """The listener reads which channels are not recorded, as `Listener._read_channels` does."""
         rows = self.service.read(reading_statements.recording_after(0, *self.shard))
-        self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
-        self._settle()
+        if rows:
+            self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
+            self._settle()
 
     # --- the disk and the service ---
 
@@ -253,7 +254,6 @@ class Harness:
             watermark=seen[0]["observed_at"] if seen else None,
         )
         self.tracker.restore(memory, self.now)
-        self._settle()
         self.follow_channels()
         self.follow(complete=True)
 

@@ -77,6 +77,17 @@ def test_what_was_learned_from_the_service_stands_on_the_new_disk_too(world: Har
     assert [row["ended_at"] for row in world.rows()] == [None, NOON + 1000]
 
 
+def test_what_was_learned_from_the_service_is_not_taken_back_before_it_is_known_who_is_in(world: Harness) -> None:
+    """The consent log is read after the sessions, and after what is not recorded; it changes nothing here."""
+    world.share()
+    world.record(SOFA, recorded=False)
+    before = world.rows()
+    world.new_disk()
+    world.delivering = False
+    world.read_baseline()
+    assert (world.queue, world.rows()) == ([], before)
+
+
 def test_a_new_disk_restarted_while_the_service_is_away_knows_what_was_open(world: Harness) -> None:
     """What the first run had asked the service for is on the disk: who is gone by then is ended."""
     world.share()
