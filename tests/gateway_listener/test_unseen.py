@@ -54,6 +54,47 @@ def test_an_opt_in_while_nobody_could_look_waits_for_the_roll_call(world: Harnes
     assert world.times(CAT) == [(DESK, 31_000, None, "opted_in", None)]
 
 
+@pytest.mark.parametrize(
+    ("content", "moves"),
+    [
+        (frames.Ack(), True),
+        (frames.VoiceState(GUILD, ADA, SOFA, 0), True),
+        (frames.GuildUnavailable(OTHER), True),
+        (frames.GuildGone(OTHER), True),
+        (frames.RollCall(OTHER, "Club", None, (), (frames.VoiceState(OTHER, CAT, 7, 0),)), True),
+        (frames.VoiceState(GUILD, CAT, SOFA, 0), False),
+        (frames.ChannelChanged(GUILD, frames.ChannelInfo(9, "Cat's room", 2)), False),
+        (frames.ChannelDeleted(GUILD, SOFA), False),
+        (frames.GuildChanged(GUILD, "Library", None), False),
+        (frames.Seen(), False),
+    ],
+)
+def test_only_what_no_stranger_can_cause_moves_the_watermark(
+    world: Harness, content: frames.Content, moves: bool
+) -> None:
+    """On the disk and in the service: when somebody came who did not opt in is nobody's to know."""
+    world.pass_ms(5000)
+    world.see(content)
+    world.share()
+    moved_to = NOON + (6000 if moves else 1000)
+    assert int(world.notes["watermark"]) == moved_to
+    assert [row["observed_at"] for row in world.service.rows("SELECT * FROM listener_watermarks")] == [moved_to]
+
+
+def test_a_stranger_in_a_guild_that_is_not_seen_holds_no_watermark_back(world: Harness) -> None:
+    """Who is recorded there does: a new disk must know since when it was not seen."""
+    world.roll_call(OTHER, {CAT: 7})
+    world.see(frames.GuildUnavailable(OTHER))
+    world.pass_ms(5000)
+    world.ack()
+    assert world.tracker.watermark_to_share == NOON + 6000
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(5000)
+    world.ack()
+    assert world.tracker.watermark_to_share == NOON + 6000
+    assert int(world.notes["watermark"]) == NOON + 11_000
+
+
 def test_a_guild_that_was_never_seen_is_not_taken_for_seen_by_the_next_run() -> None:
     """READY alone shows nobody: after a restart it is still not known since when somebody has been there."""
     world = Harness()
