@@ -79,9 +79,9 @@ def guild_settings(guild_id: int) -> Statement:
 
 
 def unrecorded_in_guild(guild_id: int) -> Statement:
-    """The channels of a guild that are not recorded now: channel_id, from_at, by channel_id."""
+    """The channels of a guild that are not recorded now: channel_id, name (or null), from_at, by channel_id."""
     return Statement(
-        "SELECT channel_id, from_at FROM unrecorded_channels WHERE guild_id = :guild_id AND to_at IS NULL"
+        "SELECT channel_id, name, from_at FROM unrecorded_channels WHERE guild_id = :guild_id AND to_at IS NULL"
         " ORDER BY channel_id",
         {"guild_id": guild_id},
     )

@@ -100,7 +100,7 @@ def _tell(room: StudyRoom, names: dict[int, str]) -> tuple[int, int, int]:
     for day in range(1, 14):
         length = (40 + 37 * day % 90) * MINUTE
         began = day * DAY + (day % 3) * HOUR
-        room.session(ada, desk, began, began - length, muted_ms=length // 5, alone_ms=length // 3)
+        room.session(ada, desk, began, began - length, muted_ms=length // 5)
         if day % 2:
             room.session(ben, desk, began - 10 * MINUTE, began - 10 * MINUTE - length)
         if day % 4 == 1:
@@ -108,7 +108,7 @@ def _tell(room: StudyRoom, names: dict[int, str]) -> tuple[int, int, int]:
         if day % 5 == 1:
             room.session(cleo, lounge, began, began - 3 * HOUR)
     room.session(
-        ada, lounge, 9 * HOUR, 8 * HOUR, ended_by="roll_call", ended_within_ms=41_000, alone_ms=HOUR
+        ada, lounge, 9 * HOUR, 8 * HOUR, ended_by="roll_call", ended_within_ms=41_000
     )  # fmt: skip
     room.session(ada, afk, 8 * HOUR, 7 * HOUR + 15 * MINUTE, started_by="switched", afk=True)
     room.session(ada, desk, 25 * MINUTE, None)
