@@ -53,7 +53,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
         display_name=harmless(decision.display_name),
         avatar=words("opt_in.avatar" if decision.avatar_url else "opt_in.no_avatar"),
     )
-    tail = f"\n{stored}\n{leaving(words)}"
+    tail = f"\n{stored}\n{leaving(words, more=words('leaving.no_page', privacy=words('privacy.name')))}"
 
     def what_stands(row: Standing | None) -> str:
         if row is None or not row["opted_in"]:

@@ -7,6 +7,7 @@ import json
 from db_client.reading_statements import EVERY_GUILD
 from interactions_api.commands.deciding import Standing
 from interactions_api.reply import moment
+from interactions_api.telling import joined
 from interactions_api.words import Words
 
 
@@ -27,23 +28,17 @@ def where_shown(words: Words, row: Standing, guild_id: int | None, now: int) -> 
         lines.append(words("shown.elsewhere", number=str(others)))
     else:
         lines.append(words("shown.nowhere_else" if guild_id else "shown.nowhere"))
-    return "\n".join(lines)
+    return joined(*lines)
 
 
-def leaving(words: Words) -> str:
-    """How to leave, where more is said, and who runs the bot."""
+def leaving(words: Words, *, more: str = "") -> str:
+    """How to leave, where more is said (`more`, where there is no page for it), and who runs the bot."""
     url, contact = words.operator
-    return "\n".join(
-        (
-            words(
-                "leaving.commands",
-                opt_out=words("opt_out.name"),
-                erase_me=words("erase_me.name"),
-                my_data=words("my_data.name"),
-            ),
-            words("leaving.page", url=f"<{url}>") if url else words("leaving.no_page", privacy=words("privacy.name")),
-            words("leaving.contact", contact=contact) if contact else words("leaving.no_contact"),
-        )
+    commands = {name: words(f"{name}.name") for name in ("opt_out", "erase_me", "my_data")}
+    return joined(
+        words("leaving.commands", **commands),
+        words("leaving.page", url=f"<{url}>") if url else more,
+        words("leaving.contact", contact=contact) if contact else words("leaving.no_contact"),
     )
 
 

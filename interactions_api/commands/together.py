@@ -41,9 +41,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
         asked = window(Period.ALL, command, server)
         questions = (
             report_statements.shown_member(command.guild_id, me),
-            report_statements.together(
-                command.guild_id, me, asked, limit=MOST, member_id=one
-            ),
+            report_statements.together(command.guild_id, me, asked, limit=MOST, member_id=one),
         )
 
         def say(answers: Sequence[Rows]) -> str:

@@ -22,6 +22,8 @@ What members and managers of a server can ask of the bot, each with a real reply
 - Replies are seen only by the person who asked, unless something else is said, and mention nobody.
 - Commands and replies come in the language of the person's Discord, English or German so far: `/voice_time` is
   `/sprachzeit` there. A further language is a further file in `interactions_api/locales`.
+- `/opt_out`, `/my_data`, `/erase_me` and `/privacy` work in direct messages with the bot too, also for somebody who
+  left every server with it or was banned: such a person adds the bot to their account first (*Add App* on its profile).
 - Periods are today, yesterday, this week (from Monday), last 7 days, this month, last 30 days, this year and all, cut
   at the midnights of the server's time zone, also on days of 23 and 25 hours.
 - They are answered by the HTTP endpoint, so they work while the gateway listener is down. While the storage is down,
@@ -84,6 +86,7 @@ def _examples(room: StudyRoom) -> dict[str, list[tuple[str, str]]]:
     message = eventually(lambda: _with_file(room, outcome.id), what="the file arrives")
     examples["my_data"][-1] = ("/my_data", f"{_plain(message['content'], names)}\n📎 {_file_of(message)}")
     show(cleo, "opt_in", visibility="server")
+    show(cleo, "privacy")
     show(cleo, "opt_out")
     asked = show(cleo, "erase_me")
     receipt = room.press(asked.custom_ids[0], cleo, message=asked)

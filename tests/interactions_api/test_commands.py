@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from db_client.records import ConsentDecision
+from db_client.records import ChannelRecording, ConsentDecision
 from db_client.snowflake import created_at
-from interactions_api.commands import opt_in, opt_out
+from interactions_api.commands import BY_NAME, opt_in, opt_out
 from interactions_api.interaction import Command, parse
 from interactions_api.plan import Plan, Say
 from interactions_api.reply import Message
@@ -21,8 +21,10 @@ ENGLISH, GERMAN = CATALOGUES.of("en-US"), CATALOGUES.of("de")
 SINCE = 1_700_000_000_000
 
 
-def parsed(name: str, **fields) -> Command:
-    interaction = parse(body(command(name, **fields)))
+def parsed(name: str, *, permissions: int = 0, **fields) -> Command:
+    used = command(name, **fields)
+    used["member"]["permissions"] = str(permissions)
+    interaction = parse(body(used))
     assert isinstance(interaction, Command)
     return interaction
 
@@ -58,7 +60,7 @@ def test_without_a_choice_nothing_is_chosen():
     assert isinstance(decision, ConsentDecision)
     assert (decision.visibility, decision.show_past) == (None, False)
     said = plan.stored([[row(used.id, opted_in=True)]])
-    assert "On this server it is seen by: **only you**." in said
+    assert "Your time on this server is seen by: **only you**." in said
     assert "On other servers: **only you**." in said
 
 
@@ -86,8 +88,8 @@ def test_the_reply_says_who_sees_it_here_and_elsewhere_and_from_when_on():
     """Whatever was chosen where: the truth about this server first, then about the others."""
     used = parsed("opt_in")
     now, before = created_at(used.id), created_at(used.id) - 86_400_000
-    nobody, elsewhere = "On this server it is seen by: **only you**.", "On other servers: **only you**."
-    here, since = "On this server it is seen by: **its members**", f"since <t:{before // 1000}:f>."
+    nobody, elsewhere = "Your time on this server is seen by: **only you**.", "On other servers: **only you**."
+    here, since = "Your time on this server is seen by: **its members**", f"since <t:{before // 1000}:f>."
     for shown, lines in (
         ([], [nobody, elsewhere]),
         ([(GUILD, now)], [f"{here}, from now on.", elsewhere]),
@@ -207,3 +209,23 @@ def test_the_plan_of_an_interaction_is_the_same_each_time():
     """Handling reads no clock and no random number, so a repeated request writes the same record."""
     used = parsed("opt_in")
     assert opt_in.handle(used, ENGLISH).records == opt_in.handle(used, ENGLISH).records
+
+
+@pytest.mark.parametrize(("name", "option"), [("leaderboard", "channel"), ("settings", "do_not_record")])
+def test_only_a_channel_that_discord_resolved_is_taken(name, option):
+    """What is typed into a request by hand may be a channel of another server, or one that the person may not see."""
+    for channels in ({}, {8: "Quiet"}):
+        used = parsed(name, permissions=1 << 5, options={option: "7"}, channels=channels)
+        assert BY_NAME[name].handle(used, ENGLISH) == Say(ENGLISH("unknown_choice"))
+
+
+def test_the_name_of_an_excluded_channel_is_kept_with_the_decision():
+    """For the day when its mention says nothing; of one that is recorded again nothing is kept."""
+    channels = {7: "Quiet", 8: "Loud"}
+    used = parsed("settings", permissions=1 << 5, options={"do_not_record": "7", "record": "8"}, channels=channels)
+    plan = BY_NAME["settings"].handle(used, ENGLISH)
+    assert isinstance(plan, Plan)
+    assert plan.records == (
+        ChannelRecording(used.id, GUILD, 7, False, "Quiet"),
+        ChannelRecording(used.id, GUILD, 8, True, None),
+    )
