@@ -15,6 +15,7 @@ from db_client.snowflake import created_at
 from db_client.statements import Statement
 from interactions_api.commands import COMMANDS
 from interactions_api.commands.definition import PERSONAL
+from interactions_api.words import Operator
 from tests.interactions_api import discord
 from tests.interactions_api.discord import command, in_direct_message, snowflake, user
 
@@ -280,6 +281,16 @@ def test_what_needs_a_server_is_refused_politely_where_there_is_none(endpoint, n
     for interaction in (in_direct_message(used), elsewhere):
         assert ("on a server only" in endpoint.says(interaction)) == (name not in PERSONAL)
     assert decisions(endpoint, who) == (["out"] if name == "opt_out" else [])
+
+
+def test_replies_name_the_operator_where_there_is_one(make_endpoint, service):
+    """The page without a preview, the contact as it is written; by default the words of the bot's own."""
+    named = make_endpoint(service.url, operator=Operator("https://bot.example.org/privacy", "ops@example.org"))
+    for name in ("opt_in", "privacy"):
+        said = named.says(command(name, by=user(snowflake())))
+        assert "<https://bot.example.org/privacy>" in said
+        assert "Contact: ops@example.org" in said
+        assert "says more" not in said
 
 
 # --- nobody's data anywhere it does not belong ---
