@@ -83,7 +83,7 @@ def _page(
             if channel_id:
                 title = words("leaderboard.in_channel", title=title, channel=f"<#{channel_id}>")
             title = words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
-            own = _own(words, board, bool(visible)) if visible or not shared else ""
+            own = "" if shared else _own(words, board, bool(visible))  # one's own time may be more than one shows
             nowhere = server.not_recorded(words) if board.own is None and not shared else ""
             tail = joined(own, nowhere, server.removed(words, asked, interaction))
             lines = [

@@ -121,13 +121,16 @@ def test_the_leaderboard_has_those_who_show_their_time_and_ones_own_place(story:
     assert "Your place: **2** of 2, with 30 min" in in_lounge
 
 
-def test_a_shared_board_is_public_and_shows_nothing_of_who_shares_it_unseen(story: Story):
-    """Cleo's own time would tell everybody what she keeps."""
+def test_a_shared_board_is_public_and_shows_of_who_shares_it_no_more_than_of_others(story: Story):
+    """Cleo's own time would tell everybody what she keeps, and Ben's what was recorded before he showed it."""
     shared = story.use("leaderboard", story.cleo, period="last_7_days", share=True)
     assert not shared.ephemeral
     assert "10 h" not in shared.content
     assert "would be" not in shared.content
-    assert "Your place: **2**" in story.use("leaderboard", story.ben, period="last_7_days", share=True).content
+    of_ben = story.use("leaderboard", story.ben, period="last_7_days", share=True).content
+    assert "`2.` \u2068Ben\u2069: 1 h 30 min" in of_ben
+    for said in (shared.content, of_ben):
+        assert "Your place" not in said
 
 
 def test_together_shows_people_who_both_show_their_time(story: Story):
