@@ -37,7 +37,11 @@ class Flags(enum.IntFlag):
 
 
 class Undecodable(ValueError):
-    """An entry's body is not a record of this version: it goes to the dead letters as it is."""
+    """An entry's body is not a record: it goes to the dead letters as it is."""
+
+
+class Newer(Undecodable):
+    """A sound record of a newer version of this program, which can read it: it waits for that version."""
 
 
 class Record:
@@ -316,15 +320,20 @@ KINDS: dict[str, type[Record]] = {
 def from_json(text: str) -> Record:
     """The record that `to_json` wrote; raises Undecodable for anything else, also if a byte of it has changed.
 
-    Records of earlier versions have no checksum and are taken without.
+    Raises Newer if it is whole and yet of no kind, or not of the fields, that this version knows. Records of earlier
+    versions have no checksum and are taken without.
     """
+    whole = False
     try:
         fields: dict[str, Any] = fast_json.read(text)
         checksum = fields.pop("crc", None)
         if checksum is not None and checksum != zlib.crc32(text[: text.rindex(_CHECKSUM)].encode()):
             raise Undecodable("damaged on the disk: its checksum is another")
+        whole = checksum is not None
         return KINDS[fields.pop("kind")](**fields)
     except Undecodable:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        if whole:
+            raise Newer("a newer version of this program kept this: run that version") from problem
         raise Undecodable(f"not a record of this version: {type(problem).__name__}") from problem

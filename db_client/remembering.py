@@ -1,0 +1,75 @@
+"""Which decisions a queue file remembers, for the day on which a restored service has forgotten them (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from db_client.records import DECISIONS, ChannelRecording, ConsentDecision, GuildSetting, Record
+
+EVERY_SERVER = 0
+
+
+class Slots(NamedTuple):
+    """Where a decision is remembered: whose it is, and under which names, in each of which the newest stands."""
+
+    subject: str
+    names: tuple[str, ...]
+
+
+def person_subject(user_id: int) -> str:
+    """Whose a person's decisions are."""
+    return f"person:{user_id}"
+
+
+def is_decision(kind: str) -> bool:
+    """True for the kinds of records that are remembered."""
+    return kind in _SLOTS
+
+
+def slots(record: Record) -> Slots | None:
+    """Where the decision is remembered; None: nowhere.
+
+    A person's by what it decides, and by each place for which it says who may see them (its server, and every server);
+    a server's by its setting or channel.
+    """
+    find = _SLOTS.get(record.kind)
+    return find(record) if find else None
+
+
+def as_remembered(record: Record) -> str:
+    """The decision as JSON, without a channel's name: that is stored with the setting, and must go with it."""
+    if isinstance(record, ChannelRecording) and getattr(record, "name", None) is not None:
+        nameless: dict[str, Any] = {"name": None}
+        record = replace(record, **nameless)
+    return record.to_json()
+
+
+def _of_person(record: ConsentDecision) -> Slots | None:
+    if record.decision not in DECISIONS:
+        return None
+    places: list[int] = []
+    if record.visibility is not None:
+        guild_id = getattr(record, "guild_id", None)
+        places = [EVERY_SERVER] if guild_id is None else [guild_id, EVERY_SERVER]
+    return Slots(person_subject(record.user_id), (record.decision, *(f"visible:{place}" for place in places)))
+
+
+def _of_setting(record: GuildSetting) -> Slots:
+    return Slots(_guild_subject(record.guild_id), (record.setting,))
+
+
+def _of_channel(record: ChannelRecording) -> Slots:
+    return Slots(_guild_subject(record.guild_id), (f"channel:{record.channel_id}",))
+
+
+def _guild_subject(guild_id: int) -> str:
+    return f"guild:{guild_id}"
+
+
+_SLOTS: dict[str, Callable[[Any], Slots | None]] = {
+    ConsentDecision.kind: _of_person,
+    GuildSetting.kind: _of_setting,
+    ChannelRecording.kind: _of_channel,
+}
