@@ -31,8 +31,9 @@ def is_decision(kind: str) -> bool:
 def slots(record: Record) -> Slots | None:
     """Where the decision is remembered; None: nowhere.
 
-    A person's by what it decides, and by each place for which it says who may see them (its server, and every server);
-    a server's by its setting or channel.
+    A person's by what it decides and, for each place of which it says who may see them there (its server, and every
+    server), by whether it shows or hides them: what was shown before the newest hiding one stays hidden. A server's by
+    its setting, or by the channel and whether it is recorded: what was not recorded in between stays so.
     """
     find = _SLOTS.get(record.kind)
     return find(record) if find else None
@@ -49,11 +50,12 @@ def as_remembered(record: Record) -> str:
 def _of_person(record: ConsentDecision) -> Slots | None:
     if record.decision not in DECISIONS:
         return None
-    places: list[int] = []
-    if record.visibility is not None:
-        guild_id = getattr(record, "guild_id", None)
-        places = [EVERY_SERVER] if guild_id is None else [guild_id, EVERY_SERVER]
-    return Slots(person_subject(record.user_id), (record.decision, *(f"visible:{place}" for place in places)))
+    names: list[str] = [record.decision]
+    if record.decision == "in" and record.visibility is not None:
+        if (guild_id := getattr(record, "guild_id", None)) is not None:
+            names.append(f"{'hidden' if record.visibility == 'only_me' else 'shown'}:{guild_id}")
+        names.append(f"{'shown' if str(record.visibility) == 'everywhere' else 'hidden'}:{EVERY_SERVER}")
+    return Slots(person_subject(record.user_id), tuple(names))
 
 
 def _of_setting(record: GuildSetting) -> Slots:
@@ -61,7 +63,9 @@ def _of_setting(record: GuildSetting) -> Slots:
 
 
 def _of_channel(record: ChannelRecording) -> Slots:
-    return Slots(_guild_subject(record.guild_id), (f"channel:{record.channel_id}",))
+    return Slots(
+        _guild_subject(record.guild_id), (f"{'recorded' if record.recorded else 'unrecorded'}:{record.channel_id}",)
+    )
 
 
 def _guild_subject(guild_id: int) -> str:
