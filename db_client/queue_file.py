@@ -38,6 +38,7 @@ from db_client.queue_rows import (
 from db_client.queue_schema import POSITION, REVIVE
 from db_client.room import Ballast
 
+CLEANINGS = 2
 SPARE_PAGES = 256  # what settling may use beyond the bound that puts keep to
 
 __all__ = ["Entry", "Letter", "NewEntry", "Position", "QueueFile", "Settlement"]
@@ -70,7 +71,7 @@ class QueueFile:
         self._file = QueueConnection(path, max_bytes, self._ballast)
         self._turn = FileLock(Path(f"{path}-turn"))
         self._delivering = FileLock(Path(f"{path}-delivering"))
-        self._traces = True  # a run before this one may have been killed before it had cleaned up
+        self._cleanings = CLEANINGS  # a run before this one may have been killed before it had cleaned up
         _forget_in_children(self._turn, self._delivering)
 
     def close(self) -> None:
@@ -286,21 +287,23 @@ class QueueFile:
     def left_traces(self) -> None:
         """Empties the log, in which what was deleted still stands, and has the next `clean` look after the rest."""
         with self._file.locked() as connection:
-            self._traces = True
+            self._cleanings = CLEANINGS
             empty_log(connection)
 
     def clean(self) -> None:
         """Leaves nothing of what was erased in any byte of the file and its log; not now if a reader is in the way.
 
-        To be called now and then. It does something after a start and after erasures, until it is done.
+        To be called now and then. It does something after a start and after erasures, until it is done, and once more:
+        who learns of an erasure removes notes of their own soon after it.
         """
-        if not self._traces:
+        if not self._cleanings:
             return
         with self._file.locked() as connection:
             # Emptied before too: a log that a reader keeps would become longer with each rewriting.
             if empty_log(connection):
                 rewritten = rewrite(connection)
-                self._traces = not (empty_log(connection) and rewritten)
+                if empty_log(connection) and rewritten:
+                    self._cleanings -= 1
 
     def remove_damaged(self, now: int, erased_at: int | None = None) -> None:
         """Deletes files that were set aside long ago (`now`: ms since 1970 UTC): no erasure can reach into them.

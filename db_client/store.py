@@ -162,10 +162,13 @@ class Store:
     def forget(self, user_id: int, *, before: int = LAST_DECISION) -> int:
         """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays.
 
-        With `before`, a decision's snowflake, what was decided and what happened since then stays too.
+        With `before`, a decision's snowflake, what was decided and what happened since then stays too. What the file
+        only has traces of, in its log or in unused parts of its pages, goes within a minute.
         """
         self._own_delivery()
-        return self._queue.erase([Erasure(user_id, before)])
+        removed = self._queue.erase([Erasure(user_id, before)])
+        self._queue.left_traces()
+        return removed
 
     def remembered_decisions(self) -> list[Record]:
         """What people and managers decided last, as kept on this queue file (see `remembering`); oldest first.

@@ -153,6 +153,18 @@ def test_who_is_erased_elsewhere_leaves_what_was_delivered_here(service, tmp_pat
         eventually(is_gone, what="the person to be gone from every byte")
 
 
+def test_notes_that_are_removed_soon_after_an_erasure_are_gone_too(tmp_path):
+    """The program hears of an erasure by itself, perhaps after the file was cleaned for it."""
+    with store(tmp_path) as made:
+        made.start()
+        made.keep([], notes={"open:1": "secretname", "open:2": "othername"})
+        made.forget(42)
+        made._queue.clean()
+        made.keep([], notes={"open:1": None})
+        gone(tmp_path)
+        assert made.notes() == {"open:2": "othername"}
+
+
 def test_what_a_salvage_worked_on_is_removed_at_the_next_opening(tmp_path):
     """A salvage that was killed leaves copies, perhaps after the new file was put in place."""
     with store(tmp_path) as made:
