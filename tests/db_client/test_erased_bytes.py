@@ -156,12 +156,13 @@ def test_who_is_erased_elsewhere_leaves_what_was_delivered_here(service, tmp_pat
 def test_notes_that_are_removed_soon_after_an_erasure_are_gone_too(tmp_path):
     """The program hears of an erasure by itself, perhaps after the file was cleaned for it."""
     with store(tmp_path) as made:
-        made.start()
         made.keep([], notes={"open:1": "secretname", "open:2": "othername"})
         made.forget(42)
         made._queue.clean()
         made.keep([], notes={"open:1": None})
-        gone(tmp_path)
+        assert SECRET in every_byte(tmp_path)
+        made._queue.clean()
+        assert SECRET not in every_byte(tmp_path)
         assert made.notes() == {"open:2": "othername"}
 
 
