@@ -160,14 +160,14 @@ def empty_log(connection: apsw.Connection) -> bool:
 
 
 def rewrite(connection: apsw.Connection) -> bool:
-    """Writes the file anew, row by row; False if it is too long for that now, or the disk is full.
+    """Writes the file anew, row by row; False if it is too long for that now, the disk is full, or another tool writes.
 
     `secure_delete` overwrites what is deleted, but not the copies that stay in a page when rows move to another one.
     """
     (used,) = row_of(connection, "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count")
     if used > MOST_REWRITTEN_PAGES:
         return False
-    with suppress(apsw.FullError):
+    with suppress(apsw.FullError, apsw.BusyError):
         connection.execute("VACUUM")
         return True
     return False
