@@ -166,6 +166,26 @@ def test_notes_that_are_removed_soon_after_an_erasure_are_gone_too(tmp_path):
         assert made.notes() == {"open:2": "othername"}
 
 
+def test_a_file_that_is_clean_is_left_alone(service, tmp_path):
+    """Whoever was erased and came back is asked about again and again; nothing is written for it."""
+    with store(tmp_path, service.url) as made:
+        made.start()
+        made.keep([decision(1, "erase", user=42), decision(2, user=42, username="returned")])
+        eventually(made.idle, what="delivery")
+
+        def written() -> tuple[int, int]:
+            return tuple((tmp_path / f"queue.db{suffix}").stat().st_mtime_ns for suffix in ("", "-wal"))
+
+        eventually(lambda: not made._queue._cleanings and made._sender._erasures, what="the file to be clean")
+        made.stop(within=10)
+        before = written()
+        for _ in range(3):
+            made._sender.erase()
+            made._queue.clean()
+        assert written() == before
+        assert [record.decision for record in made.remembered_decisions()] == ["erase", "in"]
+
+
 def test_what_a_salvage_worked_on_is_removed_at_the_next_opening(tmp_path):
     """A salvage that was killed leaves copies, perhaps after the new file was put in place."""
     with store(tmp_path) as made:

@@ -114,6 +114,8 @@ def test_a_file_of_an_earlier_version_goes_on_with_all_that_is_in_it(tmp_path, s
     earlier.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     earlier.execute("PRAGMA journal_mode=WAL")
     earlier.execute(schema)
+    for half_made in ("queue.db-salvaging", "queue.db-salvaging-journal"):  # of a renewal that was killed
+        (tmp_path / half_made).write_bytes(b"half made" * 1000)
     queue = QueueFile(path, 16 * MIB)  # while the earlier program still has the file open
     assert [(one.id, one.body) for one in queue.waiting(9)] == [(5, b"5:a"), (6, b"6:b")]
     assert [(letter.id, letter.reason) for letter in queue.letters(dead=True, most=9)] == [(3, "refused")]
