@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from db_client.statements import Statement
 
-EVERY_GUILD = 0
-"""As `visible_on.guild_id`: no guild has this id."""
-
 # Where the person of a row of opt_in_users shows their time, and from when on: [[guild_id, ms since 1970 UTC], ...].
 SHOWN = """(SELECT json_group_array(json_array(guild_id, shown_from))
           FROM (SELECT guild_id, min(shown_from) AS shown_from FROM visible_on AS v
