@@ -23,10 +23,10 @@ INSERT = "INSERT INTO kept VALUES (?)"
 
 
 @contextlib.contextmanager
-def open_engine(file: Path) -> Iterator[Engine]:
+def open_engine(file: Path, **options: float) -> Iterator[Engine]:
     """An engine on a file that is prepared as the program does it."""
     lock = files.prepare(file)
-    engine = Engine(file)
+    engine = Engine(file, **options)
     try:
         yield engine
     finally:
