@@ -41,6 +41,9 @@ _FORBIDDEN = {
     apsw.SQLITE_ATTACH: "ATTACH and VACUUM are not for clients",
     apsw.SQLITE_DETACH: "DETACH is not for clients",
 }
+_OF_READERS = ("query_only=ON",)
+# With a limit ANALYZE keeps no samples (sqlite_stat4), which would outlive the rows that they were taken from.
+_OF_THE_WRITER = ("secure_delete=ON", "analysis_limit=1000")
 _COUNTS = re.compile(r"statement uses (\d+) and there are (\d+) supplied")
 
 # A missing named parameter is NULL in rqlite.
@@ -72,7 +75,7 @@ class Connection:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         self.raw = apsw.Connection(str(file), flags=flags)
         self.raw.set_busy_timeout(BUSY_MS)
-        for pragma in ("foreign_keys=ON", "synchronous=FULL", "query_only=ON" if read_only else "secure_delete=ON"):
+        for pragma in ("foreign_keys=ON", "synchronous=FULL", *(_OF_READERS if read_only else _OF_THE_WRITER)):
             self.raw.execute(f"PRAGMA {pragma}")
         self.raw.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         self.raw.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)

@@ -108,6 +108,7 @@ def test_no_byte_of_thousands_of_deleted_rows_is_left(engine: Engine, seed: int)
     for batch in rows(80, 100, seed):
         apply(engine, batch)
     assert found(folder, ERASED)
+    apply(engine, [Statement("ANALYZE")])
     for statements in deletions(80, seed):
         apply(engine, statements)
     eventually(lambda: not found(folder, ERASED), within=60, what="the end of what was deleted")
