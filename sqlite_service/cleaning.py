@@ -23,7 +23,7 @@ _FULL_WAL = 1_000
 """Frames (one page each) after which the WAL is copied into the file, as SQLite would by itself."""
 _WAL_BYTES = 4_200_000
 """What the WAL grows to until then, with pages of 4 KiB."""
-_READERS_MS = 100
+_READERS_MS, _MOST_READERS_MS = 100, 500
 
 
 class Cleaner:
@@ -42,6 +42,7 @@ class Cleaner:
         self._copy_at = _FULL_WAL
         self._clean_at = math.inf
         self._was_full = False
+        self._tries = 0
 
     def attach(self, connection: Connection) -> None:
         """From now on the connection's WAL is copied here and nowhere else; what it still holds is cleaned at once."""
@@ -61,11 +62,12 @@ class Cleaner:
         return self._frames >= self._copy_at or time.monotonic() >= self._clean_at
 
     def clean(self, connection: Connection) -> None:
-        """Does what is due; in the way of others for a few milliseconds, and at most a fifth of a second."""
+        """Does what is due; holds others up for a few milliseconds, and half a second if readers are in its way."""
         now = time.monotonic()
         whole = now >= self._clean_at
         self._was_full |= self._frames >= _FULL_WAL
-        connection.raw.set_busy_timeout(_READERS_MS)
+        self._tries += 1
+        connection.raw.set_busy_timeout(min(self._tries * _READERS_MS, _MOST_READERS_MS))
         try:
             copied = self._copied(connection.raw, whole=whole)
         except apsw.BusyError:
@@ -75,6 +77,8 @@ class Cleaner:
             copied = False
         finally:
             connection.raw.set_busy_timeout(BUSY_MS)
+        if copied:
+            self._tries = 0
         self._frames, self._copy_at = (0, _FULL_WAL) if copied else (self._frames, self._frames + _FULL_WAL)
         if whole:
             self._clean_at = math.inf if copied else now + self._seconds / 4

@@ -11,8 +11,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,7 @@ def test_no_byte_of_thousands_of_deleted_rows_is_left(engine: Engine, seed: int)
         assert ERASED not in content
         assert content.count(b"kept-") > 8_000
     engine.close()
+    assert "cleaning" not in {thread.name for thread in threading.enumerate()}
     assert {path.name for path in folder.iterdir()} == {"kept.db", "kept.db.lock"}
     assert not found(folder, ERASED)
     with contextlib.closing(sqlite3.connect(engine.file)) as file:
@@ -153,6 +156,36 @@ def test_an_older_reader_puts_it_off_and_holds_nobody_up(engine: Engine) -> None
         reader.stdin.flush()
         assert reader.stdout.readline() == "100\n"
     eventually(lambda: not found(folder, ERASED), within=60, what="the end of what was deleted")
+
+
+def test_readers_who_come_and_go_do_not_put_it_off(engine: Engine) -> None:
+    """While there is never a moment without a reader and a writer, what was deleted goes all the same."""
+    folder = engine.file.parent
+    for batch in rows(10, 20, 5):
+        apply(engine, batch)
+    slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT sum(i) FROM n"
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            engine.query([Statement("SELECT count(*) FROM t"), Statement(slow)], transaction=True)
+
+    def write() -> None:
+        for number in itertools.count():
+            if done.is_set():
+                return
+            apply(engine, [Statement("INSERT INTO u VALUES (?, 'kept', 'kept')", (number,))])
+
+    with ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(work) for work in (read, read, read, write)]
+        try:
+            for statements in deletions(10, 5):
+                apply(engine, statements)
+            eventually(lambda: not found(folder, ERASED), within=60, what="the end of what was deleted")
+        finally:
+            done.set()
+        for one in busy:
+            one.result()
 
 
 @pytest.mark.parametrize("auto_vacuum", ["NONE", "FULL", "INCREMENTAL"])
