@@ -69,7 +69,7 @@ class Cleaner:
         self._tries += 1
         connection.raw.set_busy_timeout(min(self._tries * _READERS_MS, _MOST_READERS_MS))
         try:
-            copied = self._copied(connection.raw, whole=whole)
+            copied = self._copied(connection, whole=whole)
         except apsw.BusyError:
             copied = False
         except (apsw.Error, OSError) as problem:
@@ -86,15 +86,24 @@ class Cleaner:
             self._was_full = False
             _give_full_size(connection)
 
-    def _copied(self, raw: apsw.Connection, *, whole: bool) -> bool:
+    def _copied(self, connection: Connection, *, whole: bool) -> bool:
         """Whether all of the WAL is in the file; if `whole`, then nothing is in the WAL any more."""
+        raw = connection.raw
+        version = raw.pragma("data_version")
         frames, copied = raw.wal_checkpoint(
             mode=apsw.SQLITE_CHECKPOINT_FULL if whole else apsw.SQLITE_CHECKPOINT_PASSIVE
         )
         if copied < frames:
             return False
         if frames > 0:
-            remains.overwrite(self._descriptor, remains.pages_in_wal(self._wal, frames))
+            # With the write lock, and if nobody (a sqlite3 shell) has committed since, no page of the file can change.
+            connection.control("BEGIN IMMEDIATE")
+            try:
+                if raw.pragma("data_version") != version:
+                    return False
+                remains.overwrite(self._descriptor, remains.pages_in_wal(self._wal, frames))
+            finally:
+                connection.control("ROLLBACK")
         if whole:
             raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         return True

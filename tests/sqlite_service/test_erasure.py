@@ -27,6 +27,8 @@ from db_client.record_statements import statements_for
 from db_client.records import ConsentDecision, Record, VoiceSession
 from db_client.snowflake import earliest
 from sqlite_service import remains
+from sqlite_service.cleaning import Cleaner
+from sqlite_service.connection import Connection
 from sqlite_service.engine import Engine
 from sqlite_service.request import Statement
 from sqlite_service.response import Failure
@@ -364,3 +366,40 @@ def test_rqlites_backup_is_without_the_erased_if_asked_for_that(tmp_path: Path) 
         copy = requests.get(f"{service.url}/db/backup?vacuum", timeout=30).content
     assert copy.count(b"here-session") >= 1_000
     assert not [needle for needle in GONE if needle in copy]
+
+
+def test_no_page_is_overwritten_that_another_program_has_changed_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A sqlite3 shell commits and checkpoints between our checkpoint and our overwriting, which waits for another time."""
+    file = tmp_path / "bigbrother.db"
+    overwritten: list[set[int]] = []
+    monkeypatch.setattr(remains, "overwrite", lambda descriptor, numbers: overwritten.append(set(numbers)))
+    with (
+        contextlib.closing(Meanwhile(file, read_only=False)) as ours,
+        contextlib.closing(Cleaner(file, seconds=0)) as it,
+    ):
+        ours.control("PRAGMA journal_mode=WAL")
+        it.attach(ours)
+        ours.control("CREATE TABLE t (n INTEGER)")
+        ours.shell = "INSERT INTO t VALUES (1); PRAGMA wal_checkpoint(PASSIVE)"
+        it.clean(ours)
+        assert overwritten == []
+        assert it.due()
+        ours.shell = ""
+        it.clean(ours)
+        assert len(overwritten) == 1
+        assert list(ours.raw.execute("SELECT n FROM t")) == [(1,)]
+
+
+class Meanwhile(Connection):
+    """A connection that lets another process run its script before a transaction begins."""
+
+    shell = ""
+
+    def control(self, sql: str) -> None:
+        if sql == "BEGIN IMMEDIATE" and self.shell:
+            script = f"import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript({self.shell!r})"
+            subprocess.run([sys.executable, "-c", script, str(self.raw.filename)], check=True)
+        super().control(sql)
+
+    def close(self) -> None:
+        self.raw.close()
