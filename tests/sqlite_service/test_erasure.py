@@ -369,7 +369,7 @@ def test_rqlites_backup_is_without_the_erased_if_asked_for_that(tmp_path: Path) 
 
 
 def test_no_page_is_overwritten_that_another_program_has_changed_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A sqlite3 shell commits and checkpoints between our checkpoint and our overwriting, which waits for another time."""
+    """A sqlite3 shell commits and checkpoints between our checkpoint and our overwriting: that is put off."""
     file = tmp_path / "bigbrother.db"
     overwritten: list[set[int]] = []
     monkeypatch.setattr(remains, "overwrite", lambda descriptor, numbers: overwritten.append(set(numbers)))
