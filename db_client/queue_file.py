@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import apsw
 
 from db_client import salvage
 from db_client.erasure import Erasure
-from db_client.errors import QueueFull
+from db_client.errors import NotKept, QueueFull
 from db_client.locks import FileLock
 from db_client.queue_connection import QueueConnection, told_apart
 from db_client.queue_rows import (
@@ -285,9 +285,9 @@ class QueueFile:
         return removed
 
     def left_traces(self) -> None:
-        """Empties the log, in which what was deleted still stands, and has the next `clean` look after the rest."""
-        with self._file.locked() as connection:
-            self._cleanings = CLEANINGS
+        """Empties the log, in which what was deleted still stands, if that can be now; `clean` looks after the rest."""
+        self._cleanings = CLEANINGS
+        with suppress(NotKept), self._file.locked() as connection:
             empty_log(connection)
 
     def clean(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from db_client import delivery, queue_file
 from db_client.erasure import Erasure, left_of
+from db_client.errors import NotKept
 from db_client.queue_file import NewEntry, QueueFile
 from db_client.receipts import Receipt
 from db_client.records import Retraction, VoiceSession
@@ -111,6 +112,24 @@ def test_a_reader_from_outside_is_waited_for_without_holding_anyone_up(tmp_path)
         reader.execute("COMMIT")
         gone(tmp_path)
         reader.close()
+
+
+def no_lock():
+    raise NotKept("another process has held the queue file for over a second")
+
+
+def test_an_erasure_that_was_kept_is_not_called_refused_for_its_traces(tmp_path, monkeypatch):
+    """If another process has the file when the log is to be emptied, that is done later."""
+    with store(tmp_path) as made:
+        made.keep([decision(1, user=42, username="secretname")])
+        file = made._queue._file
+        locks = iter([file.locked, no_lock])
+        with monkeypatch.context() as busy:
+            busy.setattr(file, "locked", lambda: next(locks)())
+            made.keep([decision(2, "erase", user=42)])
+        assert SECRET in every_byte(tmp_path)
+        made.start()
+        gone(tmp_path)
 
 
 def test_what_a_killed_process_left_in_the_log_goes_at_the_next_start(tmp_path):

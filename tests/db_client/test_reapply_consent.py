@@ -213,6 +213,19 @@ def test_after_a_restore_nobody_is_shown_who_was_hidden_nor_more_of_the_past(cho
         assert begin is None or after[guild] >= begin
 
 
+@dataclass(frozen=True, slots=True)
+class Named(ChannelRecording):
+    """An excluded channel's decision, with the channel's name."""
+
+    name: str | None = None
+
+
+def test_a_channels_name_is_not_remembered():
+    """It is stored with the setting and goes with it."""
+    assert "secretname" not in as_remembered(Named(9, GUILD, CHANNEL, False, name="secretname"))
+    assert as_remembered(Named(9, GUILD, CHANNEL, False)) == Named(9, GUILD, CHANNEL, False).to_json()
+
+
 def test_a_decision_that_stands_in_several_slots_is_sent_once(tmp_path):
     """Oldest first; an older one of the same slot is no more remembered, whatever the order in which they came."""
     with store(tmp_path) as made:
