@@ -51,7 +51,7 @@ class StudyRoom:
 
     def channel(self, name: str, guild: int = 0, *, deleted_at: int | None = None) -> int:
         channel: int = self.discord.add_channel(guild or self.guild, name[:100])
-        self.keep(Channel(channel, guild or self.guild, name, 2, None, 1, deleted_at))
+        self.keep(Channel(channel, guild or self.guild, name, 2, 1, deleted_at))
         return channel
 
     def person(self, name: str, visibility: str | None = "server") -> int:
