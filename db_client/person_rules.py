@@ -148,9 +148,11 @@ def check(person: Person, now: int) -> None:
     _require(_SNOWFLAKE.holds(person.user_id, latest), "its user_id is not a snowflake")
     for table in TABLES:
         _check_rows(table, getattr(person, table), person.user_id, latest)
-    for check_one in (_check_decisions, _check_profile, _check_choices, _check_places, _check_totals):
+    for check_one in (_check_decisions, _check_profile, _check_choices):
         check_one(person)
     _check_sessions(person, latest)
+    _check_places(person)
+    _check_totals(person)
 
 
 def is_moment(value: object, now: int) -> bool:

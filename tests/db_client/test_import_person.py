@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from db_client import import_person
 from db_client.export import FILES, TABLES, Person, zip_of
 from db_client.person_file import NotAnExport, person_of, records_of
+from db_client.person_rules import totals_of
 from db_client.records import ConsentDecision
 from db_client.settings import StoreSettings
 from db_client.statements import Statement
@@ -83,6 +85,30 @@ def twice(table: str) -> Change:
     return lambda whole: whole[table].append(dict(whole[table][-1]))
 
 
+def only_out(*decisions: tuple[str, int], **values: object) -> Change:
+    """Decisions (what, when) of somebody of whom nothing else is stored."""
+    rows = [{"interaction_id": str(snowflake(at)), "decision": decision, "at": at} for decision, at in decisions]
+    return set_to(**{table: [] for table in TABLES} | {"decisions": rows, **values})
+
+
+def summed(*changes: Change, **values: object) -> Change:
+    """Several changes, with the sums of what the sessions are then."""
+
+    def change(whole: dict[str, Any]) -> None:
+        for one in changes:
+            one(whole)
+        whole.update(values)
+        ids = ("guild_id", "channel_id")
+        rows = [{**row, **{name: int(row[name]) for name in ids}} for row in whole["sessions"]]
+        whole["totals"] = [
+            {"guild_id": str(guild), "block": block, "channel_id": str(channel), "user_id": str(ME)}
+            | dict(zip(("sessions", "counted_ms", "afk_ms"), sums, strict=True))
+            for (guild, block, channel), sums in totals_of(rows).items()
+        ]
+
+    return change
+
+
 # Each makes a good export into one that nobody sent.
 CHANGES: dict[str, Change] = {
     "no format": without("format"),
@@ -133,8 +159,11 @@ CHANGES: dict[str, Change] = {
     "a decision whose id was rounded": first("decisions", interaction_id=str(snowflake(T) + 2**22)),
     "an erasure of what is there": last("decisions", decision="erase"),
     "no decisions": set_to(decisions=[]),
+    "opt-outs out of order": only_out(("out", T + 5), ("out", T)),
+    "an erasure behind an opt-out": only_out(("out", T), ("erase", T + 5)),
+    "a person without a number": only_out(("out", T), user_id="0"),
     "a choice without a decision": first("visible_on", version=str(snowflake(T + 9 * DAY))),
-    "a choice at another moment": first("visible_on", shown_from=T + 5),
+    "a choice at another moment": last("visible_on", shown_from=T + 5),
     "a choice at a moment that is text": first("visible_on", shown_from="0"),
     "a choice twice": twice("visible_on"),
     "a choice for every server and none": set_to(visible_on=[content_of(GOOD)["visible_on"][0]]),
@@ -144,6 +173,9 @@ CHANGES: dict[str, Change] = {
     "a channel by two names": twice("channels"),
     "a server by two names": twice("guilds"),
     "a channel of another server": first("channels", guild_id=str(GAMES)),
+    "a channel on two servers": summed(
+        lambda whole: whole["sessions"][1].update(guild_id=str(GAMES), channel_id=str(DESK)), channels=[]
+    ),
     "a channel nobody was in": first("channels", channel_id=str(DESK + 77)),
     "a channel of text": first("channels", kind=0),
     "a channel of a kind that is true": first("channels", kind=True),
@@ -168,7 +200,7 @@ CHANGES: dict[str, Change] = {
     "a session that is half ended": first("sessions", ended_by=None),
     "a session that begins by an unknown word": first("sessions", started_by="magic"),
     "a session that ends by an unknown word": first("sessions", ended_by="joined"),
-    "a session in two places at once": last("sessions", guild_id=str(STUDY), channel_id=str(DESK), started_at=T + 5000),
+    "a session in two places at once": summed(first("sessions", ended_at=T + 3_601_001)),
     "a state longer than its session": first("sessions", muted_ms=3_600_001),
     "a state shorter than nothing": first("sessions", stream_ms=-1),
     "a state that is text": first("sessions", video_ms="0"),
@@ -301,6 +333,17 @@ BAD = {
 }
 
 
+SENTENCES = {
+    "a session that ends before it starts": "row 1 of its sessions ends before it starts",
+    "a state that is text": "video_ms in row 1 of its sessions is not a duration in milliseconds",
+    "changed, with the checksum of before": "it was changed after it was made",
+    "encrypted": "it is encrypted",
+    "packed by LZMA": "than by deflate",
+    "a bomb": "larger than",
+    **{name: "were rounded" for name in FILES_OF_OTHERS if re.search(r"^format 1 (in|by) ", name)},
+}
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with start_embedded(tmp_path_factory.mktemp("service")) as running:
@@ -353,6 +396,7 @@ def test_a_bad_file_is_refused_in_one_sentence(name, importing):
     """Before anything is written, and without a word of what is in it."""
     sentence = importing.refuses(file=BAD[name]())
     assert len(sentence) < 200
+    assert SENTENCES.get(name, "") in sentence
     for secret in (str(ME), str(ME + 1), "ada", "Ada", "Desk", "Study"):
         assert secret not in sentence
 
@@ -369,7 +413,8 @@ def test_what_cannot_be_read_is_said_in_one_sentence(importing, tmp_path):
     """A folder, no file, the standard input, a device, a name that no file can have."""
     os.mkfifo(tmp_path / "pipe")
     for name in (str(tmp_path), str(tmp_path / "none"), "-", "/dev/zero", str(tmp_path / "pipe"), "a\0b", "x" * 5000):
-        importing.refuses(name)
+        sentence = importing.refuses(name)
+        assert ("standard input" in sentence) == (name == "-")
     (tmp_path / "large.zip").touch()
     os.truncate(tmp_path / "large.zip", import_person.LARGEST_FILE + 1)
     assert "larger" in importing.refuses(str(tmp_path / "large.zip"))
