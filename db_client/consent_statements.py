@@ -113,6 +113,7 @@ DELETE FROM voice_sessions
  WHERE user_id = :user_id AND coalesce(ended_at, 9223372036854775807) >= :at
    AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
                     WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
+                      AND coalesce(i.to_at, 9223372036854775807) > voice_sessions.started_at
                       AND coalesce(i.to_at, 9223372036854775807)
                           >= coalesce(voice_sessions.ended_at, voice_sessions.started_at))
 """

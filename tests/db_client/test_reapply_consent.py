@@ -6,8 +6,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,15 +156,6 @@ def test_each_thing_that_was_decided_has_a_slot_of_its_own():
     assert as_remembered(seen) == seen.to_json()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice(ConsentDecision):
-    """An `/opt_in` on a server, with or without a choice of who may see the person's time."""
-
-    visibility: Any = None
-    guild_id: int | None = None
-    show_past: bool = False
-
-
 CHOICES = st.lists(
     st.tuples(
         st.sampled_from([None, "only_me", "server", "everywhere"]),
@@ -178,7 +167,7 @@ CHOICES = st.lists(
 )
 
 
-def shown_from(choices: Iterable[Choice]) -> dict[int, int | None]:
+def shown_from(choices: Iterable[ConsentDecision]) -> dict[int, int | None]:
     """From when on the person is shown on each server, as `visible_on` has it; None: not."""
     rows_of: dict[int, list[tuple[int, int | None]]] = {0: [], 1: [], 2: []}
     for choice in choices:
@@ -197,10 +186,13 @@ def shown_from(choices: Iterable[Choice]) -> dict[int, int | None]:
 def test_after_a_restore_nobody_is_shown_who_was_hidden_nor_more_of_the_past(choices):
     """Whatever was chosen before the backup and after it; and whoever was shown is shown."""
     made = [
-        (Choice(decision(number).interaction_id, 42, "in", visibility=seen, guild_id=guild, show_past=past), in_backup)
+        (
+            ConsentDecision(decision(number).interaction_id, 42, "in", visibility=seen, guild_id=guild, show_past=past),
+            in_backup,
+        )
         for number, (seen, guild, past, in_backup) in enumerate(choices)
     ]
-    remembered: dict[str, Choice] = {}
+    remembered: dict[str, ConsentDecision] = {}
     for choice, _ in made:
         for name in slots(choice).names:
             remembered[name] = choice
@@ -213,17 +205,13 @@ def test_after_a_restore_nobody_is_shown_who_was_hidden_nor_more_of_the_past(cho
         assert begin is None or after[guild] >= begin
 
 
-@dataclass(frozen=True, slots=True)
-class Named(ChannelRecording):
-    """An excluded channel's decision, with the channel's name."""
-
-    name: str | None = None
-
-
 def test_a_channels_name_is_not_remembered():
     """It is stored with the setting and goes with it."""
-    assert "secretname" not in as_remembered(Named(9, GUILD, CHANNEL, False, name="secretname"))
-    assert as_remembered(Named(9, GUILD, CHANNEL, False)) == Named(9, GUILD, CHANNEL, False).to_json()
+    assert "secretname" not in as_remembered(ChannelRecording(9, GUILD, CHANNEL, False, name="secretname"))
+    assert (
+        as_remembered(ChannelRecording(9, GUILD, CHANNEL, False))
+        == ChannelRecording(9, GUILD, CHANNEL, False).to_json()
+    )
 
 
 def test_a_decision_that_stands_in_several_slots_is_sent_once(tmp_path):
