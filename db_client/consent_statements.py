@@ -43,7 +43,8 @@ INSERT INTO visible_on (user_id, guild_id, version, shown_from)
 SELECT :user_id, guild_id, :interaction_id, :shown_from
   FROM (SELECT guild_id FROM voice_sessions WHERE user_id = :user_id
          UNION SELECT guild_id FROM visible_on WHERE user_id = :user_id)
- WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+ WHERE (guild_id <> 0 OR :shown_from IS NULL)
+   AND EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
     ON CONFLICT (user_id, guild_id, version) DO NOTHING
 """
 DROP_OVERRULED = """

@@ -25,9 +25,7 @@ BRISK_SECONDS = 0.1  # an attempt that has taken longer than this: others write 
 SLOW_SECONDS = 2.0  # nobody joins the wait for an attempt that has taken longer than this
 RETURN_SECONDS = 0.001  # how long those who were just answered are waited for, each
 GLANCE_SECONDS = 0.03  # how often an idle process looks whether another one died and left entries behind
-UPKEEP_SECONDS = 30.0  # half as long at least, and half as long again at most
 REPEATED_SECONDS = 60.0  # how often the log says that delivery still waits
-NEWER = "newer"  # why delivery waits when an entry is of a newer version of this program
 KNOWN_DOWN = 2  # failures in a row after which nobody waits for the service
 OVERRUN_SECONDS = 0.1
 
@@ -72,9 +70,7 @@ class Delivery:
         self._attempts = 0
         self._last_attempt = 0.0
         self._next_attempt = 0.0
-        self._next_upkeep = 0.0
         self._next_word = 0.0
-        self._cause = ""  # of the last failure
         self._seen: tuple[int, int] | None = None
 
     # --- for those who keep and wait ---
@@ -201,18 +197,17 @@ class Delivery:
 
     def _run(self) -> None:
         while (turn := self._next_turn()) is not None:
-            for step in (turn, self._upkeep):
-                try:
-                    step()
-                except ServiceUnavailable as fault:
-                    self._failed(fault.cause, str(fault))
-                except Newer as entry:
-                    self._failed(NEWER, str(entry))
-                except NotKept as problem:
-                    self._failed("queue_file", str(problem))
-                except Exception:
-                    log.exception("delivery met an error of its own and goes on")
-                    self._failed("error", "see the log")
+            try:
+                turn()
+            except ServiceUnavailable as fault:
+                self._failed(fault.cause, str(fault))
+            except Newer as entry:
+                self._failed("newer", str(entry))
+            except NotKept as problem:
+                self._failed("queue_file", str(problem))
+            except Exception:
+                log.exception("delivery met an error of its own and goes on")
+                self._failed("error", "see the log")
 
     def _next_turn(self) -> Callable[[], None] | None:
         """Waits for what to do next; None when it is to end."""
@@ -259,7 +254,6 @@ class Delivery:
             with self._lock:
                 if self._stopping or not (committed or self._work):
                     return
-            self._upkeep()
             if self._queue.others_wait():
                 with self._lock:
                     self._work = True
@@ -337,17 +331,6 @@ class Delivery:
                 waiter.position = position
             self._wake(lambda waiter: waiter.receipt.last < position.head)
 
-    def _upkeep(self) -> None:
-        """Now and then: learns who was erased, and leaves nothing of them in the file."""
-        if time.monotonic() < self._next_upkeep:
-            return
-        self._next_upkeep = time.monotonic() + UPKEEP_SECONDS * (0.5 + self._chance())
-        try:
-            if not self._failures or self._cause == NEWER:  # a service that is known to be down is not asked
-                self._sender.erase()
-        finally:
-            self._queue.clean()
-
     def _failed(self, cause: str, message: str) -> None:
         self._sender.count("retried", cause)
         with self._lock:
@@ -358,7 +341,6 @@ class Delivery:
             self._work = True
             self._wake(self._hopeless)
             self._progress.notify_all()
-            self._cause = cause
             failures = self._failures
         if failures == 1 or self._last_attempt >= self._next_word:
             self._next_word = self._last_attempt + REPEATED_SECONDS

@@ -10,23 +10,18 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from db_client import records, rqlite
-from db_client.erasure import Erasure, erasures_of, recent_erasures
 from db_client.errors import NotKept, OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
 from db_client.queue_file import Entry, Position, QueueFile, Settlement
 from db_client.record_statements import statements_for
 from db_client.records import Newer
 from db_client.rqlite import Rows
 from db_client.service import Service
-from db_client.snowflake import created_at
-from db_client.statements import Statement
 
 MOST_STATEMENTS = 500
 MOST_BYTES = 300 * 1024  # of a request; of each there are some copies in memory, which is not given back
 ATTEMPT_SECONDS = 10.0
 STRIKES = 10  # after so many unknown outcomes of one entry alone, while the service takes other writes, it is dead
 SETTLE_SECONDS = 1.0
-PERSONS_AT_ONCE = 500
-REMEMBERED_EVERY = 120  # of so many questions for erasures one, the first, asks about remembered decisions too
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +70,6 @@ class Sender:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._most = MOST_STATEMENTS
         self._struck: tuple[int, int] = (0, 0)
-        self._asked = 0
-        self._erasures: frozenset[Erasure] = frozenset()
         self._answers: dict[int, Rows] = {}
         self._delivered: list[Entry] = []
         self._newest_dead = 0
@@ -118,39 +111,6 @@ class Sender:
             tell(batch)
             self._settle()
         return batch
-
-    def erase(self) -> int:
-        """Asks the service who was erased of late, and of those whom the file still knows; how many entries went.
-
-        Whoever was erased of late may have left traces where the file knows nothing of them any more.
-        """
-        self._queue.remove_damaged(self._clock())
-        persons = self._queue.persons(remembered=self._asked % REMEMBERED_EVERY == 0)
-        recent = self._erasures_among(recent_erasures())
-        self._asked += 1
-        if recent:
-            self._queue.remove_damaged(self._clock(), max(created_at(erasure.interaction_id) for erasure in recent))
-        if recent != self._erasures:
-            self._queue.left_traces()
-            self._erasures = recent
-        here = set(self._queue.persons(remembered=True)) if recent else set()
-        known = {erasure for erasure in recent if erasure.person in here}
-        for start in range(0, len(persons), PERSONS_AT_ONCE):
-            known |= self._erasures_among(erasures_of(persons[start : start + PERSONS_AT_ONCE]))
-        removed = self._queue.erase(sorted(known)) if known else 0
-        if removed:
-            self.count("erased", "entries", removed)
-            log.info("erased persons were removed from the queue file", extra={"entries": removed})
-        return removed
-
-    def _erasures_among(self, asked: Statement) -> frozenset[Erasure]:
-        try:
-            (rows,) = self._service.query([asked], ATTEMPT_SECONDS)
-        except StatementRefused as refusal:
-            if not rqlite.lacks_schema(refusal):
-                raise
-            return frozenset()  # a service without tables knows of nobody; the next batch makes them
-        return frozenset(Erasure(row["user_id"], row["interaction_id"]) for row in rows)
 
     # --- counting ---
 
