@@ -6,8 +6,8 @@ final.
 
 from __future__ import annotations
 
-from db_client.reading_statements import EVERY_GUILD, SHOWN
-from db_client.records import ConsentDecision
+from db_client.reading_statements import SHOWN
+from db_client.records import EVERY_GUILD, ConsentDecision
 from db_client.statements import Parameters, Statement
 
 # A decision older than the person's newest erasure is not written: nothing may bring an erased person back.

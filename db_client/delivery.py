@@ -15,6 +15,7 @@ from collections.abc import Callable
 from db_client.errors import NotKept, ServiceUnavailable
 from db_client.queue_file import Position, QueueFile
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
+from db_client.records import Newer
 from db_client.sending import Batch, Sender
 
 FIRST_PAUSE = 0.1
@@ -24,7 +25,9 @@ BRISK_SECONDS = 0.1  # an attempt that has taken longer than this: others write 
 SLOW_SECONDS = 2.0  # nobody joins the wait for an attempt that has taken longer than this
 RETURN_SECONDS = 0.001  # how long those who were just answered are waited for, each
 GLANCE_SECONDS = 0.03  # how often an idle process looks whether another one died and left entries behind
-ERASURE_SECONDS = 30.0
+UPKEEP_SECONDS = 30.0  # half as long at least, and half as long again at most
+REPEATED_SECONDS = 60.0  # how often the log says that delivery still waits
+NEWER = "newer"  # why delivery waits when an entry is of a newer version of this program
 KNOWN_DOWN = 2  # failures in a row after which nobody waits for the service
 OVERRUN_SECONDS = 0.1
 
@@ -69,7 +72,9 @@ class Delivery:
         self._attempts = 0
         self._last_attempt = 0.0
         self._next_attempt = 0.0
-        self._next_erasure = 0.0
+        self._next_upkeep = 0.0
+        self._next_word = 0.0
+        self._cause = ""  # of the last failure
         self._seen: tuple[int, int] | None = None
 
     # --- for those who keep and wait ---
@@ -196,15 +201,18 @@ class Delivery:
 
     def _run(self) -> None:
         while (turn := self._next_turn()) is not None:
-            try:
-                turn()
-            except ServiceUnavailable as fault:
-                self._failed(fault.cause, str(fault))
-            except NotKept as problem:
-                self._failed("queue_file", str(problem))
-            except Exception:
-                log.exception("delivery met an error of its own and goes on")
-                self._failed("error", "see the log")
+            for step in (turn, self._upkeep):
+                try:
+                    step()
+                except ServiceUnavailable as fault:
+                    self._failed(fault.cause, str(fault))
+                except Newer as entry:
+                    self._failed(NEWER, str(entry))
+                except NotKept as problem:
+                    self._failed("queue_file", str(problem))
+                except Exception:
+                    log.exception("delivery met an error of its own and goes on")
+                    self._failed("error", "see the log")
 
     def _next_turn(self) -> Callable[[], None] | None:
         """Waits for what to do next; None when it is to end."""
@@ -251,6 +259,7 @@ class Delivery:
             with self._lock:
                 if self._stopping or not (committed or self._work):
                     return
+            self._upkeep()
             if self._queue.others_wait():
                 with self._lock:
                     self._work = True
@@ -263,8 +272,6 @@ class Delivery:
 
     def _glance(self) -> None:
         """Looks whether another process left entries behind: a commit happened, and nobody is delivering."""
-        if time.monotonic() > self._next_erasure:
-            self._erase()
         if self._queue.signature() == self._seen:
             self._sender.commit_counts()
             return
@@ -330,9 +337,16 @@ class Delivery:
                 waiter.position = position
             self._wake(lambda waiter: waiter.receipt.last < position.head)
 
-    def _erase(self) -> None:
-        self._next_erasure = time.monotonic() + ERASURE_SECONDS * (0.5 + self._chance())
-        self._sender.erase()
+    def _upkeep(self) -> None:
+        """Now and then: learns who was erased, and leaves nothing of them in the file."""
+        if time.monotonic() < self._next_upkeep:
+            return
+        self._next_upkeep = time.monotonic() + UPKEEP_SECONDS * (0.5 + self._chance())
+        try:
+            if not self._failures or self._cause == NEWER:  # a service that is known to be down is not asked
+                self._sender.erase()
+        finally:
+            self._queue.clean()
 
     def _failed(self, cause: str, message: str) -> None:
         self._sender.count("retried", cause)
@@ -344,6 +358,8 @@ class Delivery:
             self._work = True
             self._wake(self._hopeless)
             self._progress.notify_all()
+            self._cause = cause
             failures = self._failures
-        if failures in (1, KNOWN_DOWN) or failures % 20 == 0:
+        if failures == 1 or self._last_attempt >= self._next_word:
+            self._next_word = self._last_attempt + REPEATED_SECONDS
             log.warning("delivery waits", extra={"cause": cause, "failures": failures, "problem": message})

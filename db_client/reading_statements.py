@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from db_client.statements import Statement
 
-EVERY_GUILD = 0
-"""As `visible_on.guild_id`: no guild has this id."""
-
 # Where the person of a row of opt_in_users shows their time, and from when on: [[guild_id, ms since 1970 UTC], ...].
 SHOWN = """(SELECT json_group_array(json_array(guild_id, shown_from))
           FROM (SELECT guild_id, min(shown_from) AS shown_from FROM visible_on AS v
@@ -79,9 +76,9 @@ def guild_settings(guild_id: int) -> Statement:
 
 
 def unrecorded_in_guild(guild_id: int) -> Statement:
-    """The channels of a guild that are not recorded now: channel_id, from_at, by channel_id."""
+    """The channels of a guild that are not recorded now: channel_id, name (or null), from_at, by channel_id."""
     return Statement(
-        "SELECT channel_id, from_at FROM unrecorded_channels WHERE guild_id = :guild_id AND to_at IS NULL"
+        "SELECT channel_id, name, from_at FROM unrecorded_channels WHERE guild_id = :guild_id AND to_at IS NULL"
         " ORDER BY channel_id",
         {"guild_id": guild_id},
     )

@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from db_client import records, rqlite
-from db_client.erasure import Erasure, erasures_of
+from db_client.erasure import Erasure, erasures_of, recent_erasures
 from db_client.errors import NotKept, OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
 from db_client.queue_file import Entry, Position, QueueFile, Settlement
 from db_client.record_statements import statements_for
+from db_client.records import Newer
 from db_client.rqlite import Rows
 from db_client.service import Service
+from db_client.snowflake import created_at
+from db_client.statements import Statement
 
 MOST_STATEMENTS = 500
 MOST_BYTES = 300 * 1024  # of a request; of each there are some copies in memory, which is not given back
@@ -73,6 +76,7 @@ class Sender:
         self._most = MOST_STATEMENTS
         self._struck: tuple[int, int] = (0, 0)
         self._asked = 0
+        self._erasures: frozenset[Erasure] = frozenset()
         self._answers: dict[int, Rows] = {}
         self._delivered: list[Entry] = []
         self._newest_dead = 0
@@ -80,6 +84,8 @@ class Sender:
 
     def send_some(self, tell: Callable[[Batch], None] = lambda batch: None) -> Batch:
         """Delivers the oldest entries, as many as fit one request; raises ServiceUnavailable, or NotKept for the disk.
+
+        Raises Newer if the oldest is of a newer version of this program: nothing behind it is sent.
 
         `tell` hears of it before it is settled in the file, so that nobody waits for that disk. After an unknown
         outcome the next batch is half as long, in case its length or one entry in it is the cause.
@@ -114,20 +120,37 @@ class Sender:
         return batch
 
     def erase(self) -> int:
-        """Asks the service for erasures of the persons whom the file still knows; how many entries were removed."""
+        """Asks the service who was erased of late, and of those whom the file still knows; how many entries went.
+
+        Whoever was erased of late may have left traces where the file knows nothing of them any more.
+        """
         self._queue.remove_damaged(self._clock())
         persons = self._queue.persons(remembered=self._asked % REMEMBERED_EVERY == 0)
+        recent = self._erasures_among(recent_erasures())
         self._asked += 1
-        removed = 0
+        if recent:
+            self._queue.remove_damaged(self._clock(), max(created_at(erasure.interaction_id) for erasure in recent))
+        if recent != self._erasures:
+            self._queue.left_traces()
+            self._erasures = recent
+        here = set(self._queue.persons(remembered=True)) if recent else set()
+        known = {erasure for erasure in recent if erasure.person in here}
         for start in range(0, len(persons), PERSONS_AT_ONCE):
-            asked = erasures_of(persons[start : start + PERSONS_AT_ONCE])
-            (rows,) = self._service.query([asked], ATTEMPT_SECONDS)
-            if erasures := [Erasure(row["user_id"], row["interaction_id"]) for row in rows]:
-                removed += self._queue.erase(erasures)
+            known |= self._erasures_among(erasures_of(persons[start : start + PERSONS_AT_ONCE]))
+        removed = self._queue.erase(sorted(known)) if known else 0
         if removed:
             self.count("erased", "entries", removed)
             log.info("erased persons were removed from the queue file", extra={"entries": removed})
         return removed
+
+    def _erasures_among(self, asked: Statement) -> frozenset[Erasure]:
+        try:
+            (rows,) = self._service.query([asked], ATTEMPT_SECONDS)
+        except StatementRefused as refusal:
+            if not rqlite.lacks_schema(refusal):
+                raise
+            return frozenset()  # a service without tables knows of nobody; the next batch makes them
+        return frozenset(Erasure(row["user_id"], row["interaction_id"]) for row in rows)
 
     # --- counting ---
 
@@ -158,12 +181,19 @@ class Sender:
     # --- one batch ---
 
     def _written(self, entries: Sequence[Entry]) -> list[Written]:
-        """Entries as statements, as many as fit one request; those that cannot be read are buried at once."""
+        """Entries as statements, as many as fit one request; those that cannot be read are buried at once.
+
+        One of a newer version of this program ends the batch; raises Newer if it is the first.
+        """
         written: list[Written] = []
         statements = size = 0
         for entry in entries:
             try:
                 one = _write(entry)
+            except Newer:
+                if not written:
+                    raise
+                break
             except Exception as problem:  # noqa: BLE001 (whatever is wrong with one entry must not hold up the rest)
                 self._bury(entry, "unreadable", f"unreadable: {problem or type(problem).__name__}")
                 continue

@@ -16,7 +16,7 @@ from db_client.erasure import LAST_DECISION, Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile, Settlement
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
-from db_client.records import Record, Undecodable, from_json
+from db_client.records import Newer, Record, Undecodable, from_json
 from db_client.sending import Sender
 from db_client.service import Service
 from db_client.settings import StoreSettings
@@ -162,18 +162,26 @@ class Store:
     def forget(self, user_id: int, *, before: int = LAST_DECISION) -> int:
         """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays.
 
-        With `before`, a decision's snowflake, what was decided and what happened since then stays too.
+        With `before`, a decision's snowflake, what was decided and what happened since then stays too. What the file
+        only has traces of, in its log or in unused parts of its pages, goes within a minute.
         """
         self._own_delivery()
-        return self._queue.erase([Erasure(user_id, before)])
+        removed = self._queue.erase([Erasure(user_id, before)])
+        self._queue.left_traces()
+        return removed
 
     def remembered_decisions(self) -> list[Record]:
-        """The newest decision of each kind of each person, as kept on this queue file; oldest first."""
+        """What people and managers decided last, as kept on this queue file (see `remembering`); oldest first.
+
+        Raises Newer if one was kept by a newer version of this program.
+        """
         self._own_delivery()
         decisions: list[Record] = []
         for body in self._queue.decisions():
             try:
                 decisions.append(from_json(body))
+            except Newer:
+                raise
             except Undecodable as problem:
                 log.error("a remembered decision cannot be read and is left out", extra={"problem": str(problem)})
         return decisions

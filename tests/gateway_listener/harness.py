@@ -138,9 +138,7 @@ class Harness:
                 guild_id=guild,
                 name="Study room",
                 afk_channel_id=AFK,
-                channels=tuple(
-                    frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
-                ),
+                channels=tuple(frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
                 voice_states=tuple(
                     frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
                     for user, channel in people.items()
