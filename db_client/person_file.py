@@ -19,8 +19,7 @@ from typing import Any
 
 from db_client.export import FILES, FORMAT, SNOWFLAKES, TABLES, Person, Row, checksum
 from db_client.person_rules import Broken, check, is_moment
-from db_client.reading_statements import EVERY_GUILD
-from db_client.records import Channel, ConsentDecision, Flags, Guild, Record, Visibility, VoiceSession
+from db_client.records import EVERY_GUILD, Channel, ConsentDecision, Flags, Guild, Record, Visibility, VoiceSession
 
 FORMAT_1 = "bigbrotherbot person 1"
 LARGEST_JSON = 256 * 2**20

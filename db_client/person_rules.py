@@ -13,8 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from db_client.export import TABLES, Person, Row
-from db_client.reading_statements import EVERY_GUILD
-from db_client.records import DECISIONS, Flags
+from db_client.records import DECISIONS, EVERY_GUILD, Flags
 from db_client.report_windows import BLOCK_MS
 from db_client.snowflake import DISCORD_EPOCH_MS, created_at, earliest
 
