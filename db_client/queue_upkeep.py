@@ -40,12 +40,14 @@ class QueueUpkeep:
         self._asked = 0
         self._erasures: frozenset[Erasure] = frozenset()
         self._ended = threading.Event()
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="upkeep of the queue file", daemon=True)
 
     def start(self) -> None:
         """Begins, at once and once."""
-        if not self._thread.is_alive() and not self._ended.is_set():
-            self._thread.start()
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def stop(self) -> None:
         """Does nothing any more, but for what it is just asking."""
