@@ -105,10 +105,10 @@ stored (guild_id) AS (
   SELECT guild_id FROM guilds
    UNION SELECT guild_id FROM ended UNION SELECT guild_id FROM open UNION SELECT guild_id FROM shown
 )
-SELECT s.guild_id, g.left_at, g.absence_confirmed_at, g.presence_revision
-  FROM stored AS s LEFT JOIN guilds AS g ON g.guild_id = s.guild_id
- WHERE s.guild_id IS NOT NULL AND (s.guild_id >> 22) % :shard_count = :shard_id
- ORDER BY s.guild_id
+SELECT stored.guild_id, g.left_at, g.absence_confirmed_at, g.presence_revision
+  FROM stored LEFT JOIN guilds AS g ON g.guild_id = stored.guild_id
+ WHERE stored.guild_id IS NOT NULL AND (stored.guild_id >> 22) % :shard_count = :shard_id
+ ORDER BY stored.guild_id
 """
 
 

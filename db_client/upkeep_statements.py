@@ -30,7 +30,7 @@ _LEASED = "EXISTS (SELECT 1 FROM leases WHERE name = 'removal' AND holder = :hol
 _LONG_GONE = """g.left_at + :left_days * 86400000 <= :at AND g.absence_confirmed_at >= g.left_at + :left_days * 86400000
                AND abs(:at - g.absence_confirmed_at) <= :counts_ms"""
 _LEFT = f"""EXISTS (SELECT 1 FROM guilds AS g
-             WHERE g.guild_id = :guild_id AND {_LONG_GONE})"""
+             WHERE g.guild_id = :guild_id AND {_LONG_GONE})"""  # noqa: S608
 _EMPTY = """NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NOT NULL)
    AND NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NULL)"""
 

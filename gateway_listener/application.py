@@ -7,11 +7,12 @@ class OtherApplication(Exception):
     """The token is another application's than the data; the text says which, and what to do. Nothing was changed."""
 
     def __init__(self, ours: int, theirs: int) -> None:
+        take_over = f"UPDATE installation SET value = '{ours}' WHERE name = 'application_id'"  # noqa: S608 (two numbers)
         super().__init__(
-            f"These data belong to application {theirs}, and DISCORD_BOT_TOKEN is one of application {ours}: nothing was"
-            f" changed. Set a token of application {theirs}, or give application {ours} data of its own"
+            f"These data belong to application {theirs}, and DISCORD_BOT_TOKEN is one of application {ours}: nothing"
+            f" was changed. Set a token of application {theirs}, or give application {ours} data of its own"
             " (SQLITE_SERVICE_URL and QUEUE_FILE). If it is to take these over, tell the SQLite service, and start"
-            f" again: UPDATE installation SET value = '{ours}' WHERE name = 'application_id'."
+            f" again: {take_over}."
         )
 
 

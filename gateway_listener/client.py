@@ -115,9 +115,10 @@ class _WebSocket(discord.gateway.DiscordWebSocket):
 class Client(discord.Client):
     """A client of one shard: `start(token)` runs until it is closed or a person must act.
 
-    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it, `on_beat`
-    before each heartbeat is sent, `on_hang_up` at the end of each connection. `on_login` is awaited with the id of the
-    token's application before the first connection, `may_identify` before each IDENTIFY. `pulse` is told about the frames by whoever reads them.
+    `on_login` is awaited with the id of the token's application before the first connection. `on_frame` is called with
+    every frame as JSON has it, in order, before anything else is done with it, `on_beat` before each heartbeat is sent,
+    `on_hang_up` at the end of each connection. `may_identify` is awaited before each IDENTIFY. `pulse` is told of the
+    frames by whoever reads them.
     """
 
     def __init__(

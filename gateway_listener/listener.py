@@ -244,7 +244,8 @@ class Listener:
                 await self._read_consent()
                 failing = False
             except OtherApplication as refusal:
-                return self._end_for(refusal)
+                self._end_for(refusal)
+                return
             except reading.CannotRead as problem:
                 self._counts["unreadable_service"] += 1
                 if not failing:
@@ -332,7 +333,8 @@ class Listener:
         except reading.CannotRead:
             return
         except OtherApplication as refusal:
-            return self._end_for(refusal)
+            self._end_for(refusal)
+            return
         self._tracker.look(seen.standings, seen.channels, self._clock.now())
         self._hand_over()
 

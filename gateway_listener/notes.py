@@ -78,7 +78,7 @@ class Memory:
     consents: dict[int, Decision] = field(default_factory=dict)
     application: int | None = None
     """Whose data these are."""
-    position: Position = Position()
+    position: Position = field(default_factory=Position)
     """How far the consent log was followed."""
     watermark: int | None = None
     unseen: dict[int, int | None] = field(default_factory=dict)

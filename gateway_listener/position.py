@@ -48,6 +48,6 @@ class Position(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> Position:
-        """What `to_text` wrote. One of a version that remembered a number only is found in no log; raises ValueError."""
+        """What `to_text` wrote; raises ValueError. What an older version wrote is a number only, and is in no log."""
         places = (place.partition(":") for place in text.split())
         return cls(tuple(Row(int(seq), int(interaction_id or 0)) for seq, _, interaction_id in places))

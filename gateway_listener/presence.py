@@ -60,14 +60,14 @@ class Presence:
         self._ask_at: dict[int, int] = {}
         self._asking: set[int] = set()
 
-    def recall(self, away: Mapping[int, int], known: Collection[int], watermark: int | None, now: int) -> None:
-        """Takes up what an earlier run noted; `known`: the guilds of which this disk has something.
+    def recall(self, away: Mapping[int, int], watermark: int | None, now: int) -> None:
+        """Takes up what an earlier run noted, and when it saw the gateway last.
 
-        If it saw the gateway last so long ago, others may have seen the bot leave any of them since.
+        If that was so long ago, the bot may have been out of any guild since, and another listener may have seen it.
         """
         self._away.update(away)
         if watermark is not None and now - watermark >= LEFT_MS:
-            for guild_id in set(known) - self._away.keys():
+            for guild_id in self._ledger.channels.guild_ids() - self._away.keys():
                 self._note_away(guild_id, watermark)
 
     def trust(self) -> None:
@@ -135,6 +135,7 @@ class Presence:
         self._asking.discard(guild_id)
         self._ask_at[guild_id] = now + ASK_AGAIN_MS
         if is_there:
+            self._left.pop(guild_id, None)
             if standing.left_at is not None:
                 self._news[guild_id] = None, None
             return False
@@ -146,13 +147,12 @@ class Presence:
 
     # --- what the service has ---
 
-    def compare(self, standings: Iterable[Standing], channel_ids: Collection[int], now: int) -> list[int]:
+    def compare(self, standings: Iterable[Standing], channel_ids: Collection[int], now: int) -> None:
         """Compares what the service has about the shard's guilds, and about which of their channels something was
         decided (`channel_ids`), with what Discord said: says it again where it differs, and doubts what nobody said.
-        Returns the guilds of which the service may have lost everything, rightly, since it was told their names.
         """
         if self.here is None:
-            return []
+            return
         known = {standing.guild_id: standing for standing in standings}
         self._doubted = {}
         for guild_id, standing in known.items():
@@ -164,23 +164,20 @@ class Presence:
                 self._news[guild_id] = self._left[guild_id], None
             elif standing.left_at is None or _to_confirm(standing, now):
                 self._doubted[guild_id] = standing
-        return self._settle(known, channel_ids, now)
+        self._settle(known, channel_ids, now)
 
-    def _settle(self, known: Mapping[int, Standing], channel_ids: Collection[int], now: int) -> list[int]:
+    def _settle(self, known: Mapping[int, Standing], channel_ids: Collection[int], now: int) -> None:
         """Of a guild in which the bot was not for so long that its data may have been removed, the service's word
         counts about its channels: an exclusion goes that the service has no more. Else it stays, whatever was restored.
         """
-        begun_anew = []
         for guild_id, since in list(self._away.items()):
             standing = known.get(guild_id)
             if standing is not None and (standing.left_at is not None or guild_id not in (self.here or ())):
                 continue
             if now - since >= LEFT_MS:
                 self._ledger.forget_channels(guild_id, but=channel_ids)
-                begun_anew.append(guild_id)
             del self._away[guild_id]
             self._ledger.items.append(Note(left_key(guild_id), None))
-        return begun_anew
 
     @property
     def unwritten(self) -> bool:

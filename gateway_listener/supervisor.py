@@ -23,7 +23,8 @@ PATIENCE_MS = 20_000
 class Supervisor:
     """Runs clients until `stop`; `run` raises GatewayRefused when a person must act, or what `on_login` raises.
 
-    `on_login` is awaited with the application's id before a client connects. `note_budget` is told the budget's text after each IDENTIFY; `now` gives milliseconds since 1970 UTC.
+    `on_login` is awaited with the application's id before a client connects.
+    `note_budget` is told the budget's text after each IDENTIFY; `now` gives milliseconds since 1970 UTC.
     """
 
     def __init__(

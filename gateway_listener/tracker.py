@@ -122,8 +122,7 @@ class Tracker:
             self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
         if not memory.noted:
             self._ledger.items.extend(Note(open_key(s.session_id), s.to_json()) for s in memory.sessions)
-        known = {*memory.names, *self._ledger.channels.guild_ids()}
-        self.presence.recall(memory.away, known, memory.watermark, now)
+        self.presence.recall(memory.away, memory.watermark, now)
         if self.presence.here is not None:
             for guild_id in self._guilds.keys() - self.presence.here:
                 self._leave(self._guilds[guild_id], now)
@@ -144,8 +143,7 @@ class Tracker:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""
         now = self._moment(now)
         self.decide_recording(channels, now)
-        for guild_id in self.presence.compare(standings, {decision.channel_id for decision in channels}, now):
-            self._naming.guild_left(guild_id)
+        self.presence.compare(standings, {decision.channel_id for decision in channels}, now)
 
     def answer(self, guild_id: int, is_there: bool | None, now: int) -> bool:
         """Takes Discord's answer to a question of `presence`; True if the bot is not in the guild, which is news."""

@@ -142,9 +142,7 @@ class Harness:
                 guild_id=guild,
                 name="Study room",
                 afk_channel_id=AFK,
-                channels=tuple(
-                    frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
-                ),
+                channels=tuple(frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
                 voice_states=tuple(
                     frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
                     for user, channel in people.items()
@@ -282,9 +280,11 @@ class Harness:
 
     def look(self) -> None:
         """Compares what the service has about the shard's guilds, as `Listener._look` does."""
-        standings = [Standing.from_row(row) for row in self.service.read(reading_statements.guilds_of_shard(*self.shard))]
-        rows = self.service.read(reading_statements.recording_after(0, *self.shard))
-        self.tracker.look(standings, [ChannelDecision.from_row(row) for row in rows], self.now)
+        guilds = self.service.read(reading_statements.guilds_of_shard(*self.shard))
+        channels = self.service.read(reading_statements.recording_after(0, *self.shard))
+        self.tracker.look(
+            [Standing.from_row(row) for row in guilds], [ChannelDecision.from_row(row) for row in channels], self.now
+        )
         self._settle()
 
     def ask(self, *there: int, answers: bool = True) -> list[int]:
