@@ -7,7 +7,7 @@ What leaves it (records, their order, ids and revisions, and when) is the same w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from db_client.records import Retraction
 from gateway_listener.consent import Consents, Decision
@@ -143,6 +143,15 @@ class Ledger:
         """Takes in what was decided about channels; the stays for which this may make a difference."""
         different = self.channels.add(decisions)
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
+        return self._differing_in(different, now)
+
+    def forget_channels(self, guild_id: int, *, but: Collection[int], now: int) -> None:
+        """What was decided about the guild's channels goes, but for these: they are recorded as if it never was."""
+        forgotten = self.channels.forget(guild_id, but=but)
+        self.items.extend(Note(recording_key(channel_id), None) for channel_id in forgotten)
+        self._differing_in(forgotten, now)
+
+    def _differing_in(self, different: Collection[int], now: int) -> list[Stay]:
         differing = (
             [stay for stays in self._stays.values() for stay in stays if stay.channel_id in different]
             if different

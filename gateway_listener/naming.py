@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from db_client.records import Channel, Guild, GuildPresence
+from db_client.records import Channel, Guild
 from gateway_listener.frames import ChannelChanged, ChannelDeleted, GuildChanged, RollCall
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
@@ -51,11 +51,6 @@ class Naming:
             guild.names = guild.names.without_channel(deleted.channel_id)
             self._renew_channel(guild, deleted.channel_id, now)
 
-    def guild_left(self, guild_id: int, left_at: int, now: int) -> None:
-        """The bot is not in the guild any more."""
-        if self._guilds.pop(guild_id, None) is not None:
-            self._ledger.items.append(GuildPresence(guild_id, self._ledger.next_revision(now), left_at))
-
     def write(self, guilds: Mapping[int, GuildState]) -> None:
         """Tells the names of the guilds and channels in which something was recorded, where they are news."""
         ledger = self._ledger
@@ -87,15 +82,18 @@ class Naming:
                 if guild is not None and guild.seen_since is not None:
                     self._renew_channel(guild, record.channel_id, now)
 
-    def forget_others(self, standing: set[int], mark: int) -> None:
-        """Names that were told until revision `mark`, and are not `standing` there: they went with their sessions.
+    def forget_others(self, standing: set[str], mark: int) -> None:
+        """Names that were told until revision `mark`, and are not `standing` there (the keys of their records).
 
-        Where something was recorded lately they are told again: it may stand there after all.
+        They went with their sessions. Where something was recorded lately they are told again: it may stand after all.
         """
+        for known in list(self._guilds.values()):
+            if known.key not in standing and known.revision <= mark:
+                del self._guilds[known.guild_id]
         lately = {(stay.guild_id, stay.channel_id) for stay in self._ledger.recorded()}
         for guild_id, channels in self._channels.items():
             for channel_id, channel in list(channels.items()):
-                if channel_id not in standing and channel.revision <= mark:
+                if channel.key not in standing and channel.revision <= mark:
                     del channels[channel_id]
                     if (guild_id, channel_id) in lately:
                         self._ledger.touched[guild_id, channel_id] = None

@@ -53,7 +53,10 @@ def create_app(
         atexit.register(store.stop, within=STOP_S)  # in each forked worker too, as atexit is inherited
     background = Background(store, settings.api_url, clock)
     endpoint = Endpoint(
-        CarryingOut(store), Catalogues.load(), Buttons(settings.public_keys), background.follow_ups.send
+        CarryingOut(store),
+        Catalogues.load(operator=settings.operator),
+        Buttons(settings.public_keys),
+        background.follow_ups.send,
     )
     metrics = Metrics(store, clock)
     receiving = Receiving(settings, store, endpoint, metrics, clock)

@@ -12,6 +12,7 @@ from interactions_api import reply
 from interactions_api.buttons import Buttons, Pressed
 from interactions_api.carrying_out import CarryingOut
 from interactions_api.commands import BY_NAME, PRESSES, SUGGESTIONS
+from interactions_api.commands.definition import PERSONAL
 from interactions_api.interaction import (
     Address,
     Autocomplete,
@@ -80,7 +81,7 @@ class Endpoint:
         handler = BY_NAME.get(command.name)
         if handler is None:
             return Answer(reply.message(words("unknown_command")), "command", "unknown")
-        if command.guild_id is None:
+        if command.guild_id is None and handler.NAME not in PERSONAL:
             return Answer(reply.message(words("only_in_server")), handler.NAME, "not_in_guild")
         return self._carried_out(handler.handle(command, words), command, handler.NAME, words, deadline)
 
@@ -90,7 +91,7 @@ class Endpoint:
             said = {"foreign": "foreign_button", "expired": "expired_button"}.get(button, "unknown_component")
             return Answer(reply.message(words(said)), "component", button)
         handler = PRESSES.get(button.action)
-        if handler is None or press.guild_id is None:
+        if handler is None or (press.guild_id is None and button.action not in PERSONAL):
             return Answer(reply.message(words("unknown_component")), "component", "unknown")
         return self._carried_out(handler(press, button.argument, words), press, button.action, words, deadline)
 

@@ -19,6 +19,7 @@ Option: TypeAlias = str | int | float | bool
 
 DEFAULT_LOCALE = "en-US"
 GUILD_CONTEXT = 0
+GUILD_INSTALL = "0"
 DEFAULT_SIZE_LIMIT = 10 * 2**20
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
@@ -53,7 +54,11 @@ class Address:
 
 
 class Command(NamedTuple):
-    """A slash command with the values of its options, by name; `guild_id` is None outside a guild."""
+    """A slash command with the values of its options, by name; `guild_id` is None outside a guild.
+
+    `members` are the people among the options who are in the guild, `channels` the channels among them with their
+    names: as Discord resolved them for the person, whatever the values are.
+    """
 
     id: int
     guild_id: int | None
@@ -62,6 +67,8 @@ class Command(NamedTuple):
     address: Address
     name: str
     options: Mapping[str, Option]
+    members: frozenset[int]
+    channels: Mapping[int, str]
 
 
 class Component(NamedTuple):
@@ -113,7 +120,17 @@ def parse(body: bytes) -> Ping | Command | Component | Autocomplete | Other:
         return Ping()
     if kind == InteractionType.APPLICATION_COMMAND:
         data = _take(interaction, "data", dict)
-        return Command(*_shared(interaction), name=_text(data, "name"), options=_options(data)[0])
+        resolved = _part(data, "resolved")
+        return Command(
+            *_shared(interaction),
+            name=_text(data, "name"),
+            options=_options(data)[0],
+            members=frozenset(_snowflake_of(key) for key in _part(resolved, "members")),
+            channels={
+                _snowflake_of(key): _text(_object(channel, "a resolved channel"), "name")
+                for key, channel in _part(resolved, "channels").items()
+            },
+        )
     if kind == InteractionType.MESSAGE_COMPONENT:
         data = _take(interaction, "data", dict)
         values = tuple(_list_of(data, "values", str))
@@ -127,6 +144,9 @@ def parse(body: bytes) -> Ping | Command | Component | Autocomplete | Other:
 
 def _shared(interaction: dict[str, Any]) -> tuple[int, int | None, Member, str, Address]:
     in_guild = interaction.get("context") in (GUILD_CONTEXT, None) and interaction.get("guild_id") is not None
+    owners = interaction.get("authorizing_integration_owners")
+    if isinstance(owners, dict) and GUILD_INSTALL not in owners:
+        in_guild = False  # the person added the bot to their account, and it is not in that guild
     return (
         _snowflake(interaction, "id"),
         _snowflake(interaction, "guild_id") if in_guild else None,
@@ -223,6 +243,11 @@ def _take(fields: dict[str, Any], name: str, kind: type[T]) -> T:
     return value
 
 
+def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object under the name, empty if it is left out."""
+    return {} if fields.get(name) is None else _take(fields, name, dict)
+
+
 def _list_of(fields: dict[str, Any], name: str, kind: type[T]) -> list[T]:
     values = fields.get(name, [])
     if not isinstance(values, list) or any(type(value) is not kind for value in values):
@@ -251,6 +276,10 @@ def _snowflake(fields: dict[str, Any], name: str) -> int:
     if not 0 < number < 2**63:
         raise Malformed(f"{name} is not a snowflake")
     return number
+
+
+def _snowflake_of(key: str) -> int:
+    return _snowflake({"a resolved id": key}, "a resolved id")
 
 
 def _locale(interaction: dict[str, Any]) -> str:

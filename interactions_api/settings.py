@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from db_client.settings import StoreSettings
+from interactions_api.words import Operator
 from program.environment import Environment, SettingsError
 from program.logs import LogSettings
 
@@ -23,6 +24,9 @@ APPLICATION_ID_HINT = (
 TOKEN_HINT = "Make one at https://discord.com/developers/applications > your application > Bot > Reset Token."  # noqa: S105
 
 URL_HINT = "it takes an http or https URL."
+LONGEST_SAID = 150
+PAGE_HINT = f"it takes an http or https URL of at most {LONGEST_SAID} characters."
+CONTACT_HINT = f"it takes one line of at most {LONGEST_SAID} characters, such as an address for mail."
 
 GUNICORN_APP_LOAD_ERROR = 4
 """The exit status by which a gunicorn worker says that starting it again will not help."""
@@ -32,13 +36,14 @@ _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class Settings:
-    """DISCORD_PUBLIC_KEY (several, with commas, while a key is rotated), INTERACTION_MAX_AGE_S, DISCORD_API_URL, and
-    the store's.
+    """DISCORD_PUBLIC_KEY (several, with commas, while a key is rotated), INTERACTION_MAX_AGE_S, DISCORD_API_URL,
+    PRIVACY_POLICY_URL, OPERATOR_CONTACT, and the store's.
     """
 
     public_keys: tuple[str, ...]
     max_age_s: int = 300
     api_url: str = "https://discord.com/api/v10"
+    operator: Operator = field(default_factory=Operator)
     store: StoreSettings = field(default_factory=StoreSettings)
     logs: LogSettings = field(default_factory=LogSettings)
 
@@ -56,6 +61,10 @@ class Settings:
             ),
             max_age_s=environment.integer("INTERACTION_MAX_AGE_S", cls.max_age_s, least=1),
             api_url=environment.parsed("DISCORD_API_URL", base_url, cls.api_url, hint=URL_HINT),
+            operator=Operator(
+                environment.parsed("PRIVACY_POLICY_URL", page_url, None, hint=PAGE_HINT),
+                environment.parsed("OPERATOR_CONTACT", contact, None, hint=CONTACT_HINT),
+            ),
             store=StoreSettings.read(environment),
             logs=LogSettings.read(environment),
         )
@@ -120,6 +129,20 @@ def snowflake(text: str) -> int:
     if not re.fullmatch(r"[0-9]{17,20}", text):
         raise ValueError("not a snowflake")
     return int(text)
+
+
+def page_url(text: str) -> str:
+    """An http or https URL that fits a reply; raises ValueError for anything else."""
+    if len(text) > LONGEST_SAID or not re.fullmatch(r"https?://[^/\s<>]+[^\s<>]*", text):
+        raise ValueError("not a URL")
+    return text
+
+
+def contact(text: str) -> str:
+    """A line that fits a reply; raises ValueError for anything else."""
+    if len(text) > LONGEST_SAID or not text.isprintable():
+        raise ValueError("not one short line")
+    return text
 
 
 def base_url(text: str) -> str:

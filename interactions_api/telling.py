@@ -11,6 +11,7 @@ from interactions_api.words import Words
 
 MINUTE_MS = 60_000
 BAR_WIDTH = 10
+MOST_MENTIONS = 10
 SHADES = " ░▒▓█"
 
 
@@ -29,6 +30,18 @@ def channel(name: str | None, channel_id: int) -> str:
     return harmless(name) if name else f"<#{channel_id}>"
 
 
+def joined(*parts: str) -> str:
+    """The parts that are not empty, each on a line of its own."""
+    return "\n".join(part for part in parts if part)
+
+
+def mentions(words: Words, channel_ids: Sequence[int]) -> str:
+    """The channels as mentions, at most `MOST_MENTIONS`, and how many more there are."""
+    shown = [f"<#{channel_id}>" for channel_id in channel_ids[:MOST_MENTIONS]]
+    more = len(channel_ids) - len(shown)
+    return " ".join([*shown, words("report.more", number=str(more))] if more else shown)
+
+
 def fitting(words: Words, head: str, lines: Sequence[str], tail: str = "", *, unlisted: int = 0) -> str:
     """Head, as many of the lines as fit into a message, how many more there are, and the tail.
 
@@ -37,7 +50,7 @@ def fitting(words: Words, head: str, lines: Sequence[str], tail: str = "", *, un
     for shown in range(len(lines), -1, -1):
         hidden = len(lines) - shown + unlisted
         parts = [head, *lines[:shown], words("report.more", number=str(hidden)) if hidden else "", tail]
-        text = "\n".join(part for part in parts if part)
+        text = joined(*parts)
         if length(text) <= CONTENT_LIMIT:
             return text
     return head

@@ -21,10 +21,21 @@ DISCORD_LOCALES = (
 )
 
 
+class Operator(NamedTuple):
+    """What only those who run the bot can say: where their privacy page is, and how to reach them."""
+
+    privacy_url: str | None = None
+    contact: str | None = None
+
+
+NOBODY = Operator()
+
+
 class Words(NamedTuple):
-    """The texts of one language."""
+    """The texts of one language, and the operator whom they name."""
 
     texts: Mapping[str, str]
+    operator: Operator = NOBODY
 
     def __call__(self, key: str, **values: str) -> str:
         """The text under `key` with its braces filled; raises KeyError for a key that no catalogue has."""
@@ -37,9 +48,10 @@ class Catalogues(NamedTuple):
     words: Mapping[str, Words]
 
     @classmethod
-    def load(cls, folder: Path = LOCALES) -> Catalogues:
+    def load(cls, folder: Path = LOCALES, operator: Operator = NOBODY) -> Catalogues:
         """Every catalogue file in the folder."""
-        return cls({file.stem: Words(json.loads(file.read_text("utf-8"))) for file in sorted(folder.glob("*.json"))})
+        files = sorted(folder.glob("*.json"))
+        return cls({file.stem: Words(json.loads(file.read_text("utf-8")), operator) for file in files})
 
     @property
     def default(self) -> Words:

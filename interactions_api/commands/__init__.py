@@ -12,6 +12,7 @@ from interactions_api.commands import (
     my_data,
     opt_in,
     opt_out,
+    privacy,
     sessions,
     settings,
     together,
@@ -32,7 +33,7 @@ class CommandFile(Protocol):
         """What `register` publishes. https://discord.com/developers/docs/interactions/application-commands"""
 
     def handle(self, command: Command, words: Words) -> Plan | Say:
-        """What a use of the command leads to; pure. The command was used in a guild."""
+        """What a use of the command leads to; pure. It was used in a guild, unless it is one of `PERSONAL`."""
 
 
 COMMANDS: tuple[CommandFile, ...] = (
@@ -45,6 +46,7 @@ COMMANDS: tuple[CommandFile, ...] = (
     channel_time,
     my_data,
     erase_me,
+    privacy,
     settings,
 )
 

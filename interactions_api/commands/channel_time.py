@@ -11,7 +11,7 @@ from interactions_api.commands.definition import period_option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.server import Server, chosen_period, report, window
-from interactions_api.telling import channel, duration, fitting, heat_map
+from interactions_api.telling import duration, fitting, heat_map, joined
 from interactions_api.words import Catalogues, Words
 
 NAME = "channel_time"
@@ -33,6 +33,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
         asked = window(period, command, server)
         drawn = recent(asked)
+        notes = joined(server.removed(words, asked, command), server.not_recorded(words))
         questions = (
             report_statements.channel_time(command.guild_id, asked, limit=MOST),
             report_statements.week_edges(command.guild_id, steady_windows(drawn, server.zone)),
@@ -47,9 +48,10 @@ def handle(command: Command, words: Words) -> Plan | Say:
                 zone=server.zone_name,
             )
             if not time.server.sessions:
-                return f"{title}\n{words('report.nothing')}"
+                return joined(title, words("report.nothing"), notes)
             caption = words("channel_time.heat_map" if drawn == asked else "channel_time.heat_map_13_weeks")
-            return _told(words, title, time, f"{caption}\n{heat_map(words, reports.heat_map(answers[1]))}")
+            drawing = f"{caption}\n{heat_map(words, reports.heat_map(answers[1]))}"
+            return _told(words, title, time, joined(drawing, notes))
 
         return reading(questions, say, words("report.unread"), slow=True)
 
@@ -72,12 +74,8 @@ def _told(words: Words, title: str, time: reports.ChannelTime, drawing: str) -> 
 
 
 def _line(words: Words, use: reports.ChannelUse) -> str:
-    """A channel that is there is a mention, which Discord shows by name to those only who may see the channel."""
-    shown = (
-        words("channel_time.deleted", channel=channel(use.name, use.channel_id or 0))
-        if use.deleted
-        else f"<#{use.channel_id}>"
-    )
+    """A channel is a mention, which Discord shows by name to those only who may see it, or (deleted) has no name."""
+    shown = words("channel_time.deleted") if use.deleted else f"<#{use.channel_id}>"
     only_afk = use.afk_ms and not use.counted_ms
     return words(
         "channel_time.afk_line" if only_afk else "channel_time.line",

@@ -20,11 +20,13 @@ def deciding(
     name: str,
     decision: ConsentDecision,
     what_stands: Callable[[Standing | None], Said],
+    tail: str = "",
     **values: str,
 ) -> Plan:
     """Keeps the decision, then says `what_stands`; None if nothing does.
 
-    What is said when it does not end as wished stands under the command's `name`, with `values` in its braces.
+    What is said when it does not end as wished stands under the command's `name`, with `values` in its braces; the
+    `tail` follows where the decision is kept.
     """
 
     def say(answers: Sequence[Rows]) -> Said:
@@ -37,9 +39,9 @@ def deciding(
         stored=say,
         told=True,
         sentences=Sentences(
-            kept=words(f"{name}.kept", **values),
+            kept=words(f"{name}.kept", **values) + tail,
             refused=words("refused"),
             not_kept=words(f"{name}.not_kept"),
-            unread=words(f"{name}.unread", **values),
+            unread=words(f"{name}.unread", **values) + tail,
         ),
     )

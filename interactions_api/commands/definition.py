@@ -9,23 +9,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from db_client.periods import Period
-from interactions_api.interaction import GUILD_CONTEXT
 from interactions_api.words import Catalogues
 
 CHAT_INPUT = 1
 STRING, INTEGER, BOOLEAN, USER, CHANNEL = 3, 4, 5, 6, 7
 VOICE, STAGE = 2, 13
-GUILD_INSTALL = 0
+GUILD_INSTALL, USER_INSTALL = 0, 1
+GUILD_CONTEXT, BOT_DM_CONTEXT = 0, 1
+
+PERSONAL = frozenset({"opt_out", "my_data", "erase_me", "privacy"})
+"""The commands that work in the bot's direct messages too, whatever servers the person has left or was banned from.
+
+Discord lets somebody without a common server use them there only if the person can add the bot to their account.
+"""
 
 
 def slash_command(catalogues: Catalogues, key: str, options: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """A slash command for guilds only, named and described in every language under `key`."""
+    """A slash command, named and described in every language under `key`; but for `PERSONAL` ones for guilds only."""
+    personal = key in PERSONAL
     return {
         "type": CHAT_INPUT,
         **_named(catalogues, key),
         "options": options or [],
-        "contexts": [GUILD_CONTEXT],
-        "integration_types": [GUILD_INSTALL],
+        "contexts": [GUILD_CONTEXT, BOT_DM_CONTEXT] if personal else [GUILD_CONTEXT],
+        "integration_types": [GUILD_INSTALL, USER_INSTALL] if personal else [GUILD_INSTALL],
     }
 
 

@@ -13,8 +13,8 @@ from interactions_api.commands.pages import page_buttons, page_of
 from interactions_api.interaction import Command, Component, Interaction
 from interactions_api.plan import Next, Plan, Rows, Say, reading
 from interactions_api.reply import Message, harmless
-from interactions_api.server import Server, chosen_period, period_named, report, window
-from interactions_api.telling import duration, how_many_fit
+from interactions_api.server import Server, chosen_channel, chosen_period, period_named, report, window
+from interactions_api.telling import duration, how_many_fit, joined
 from interactions_api.words import Catalogues, Words
 
 NAME = "leaderboard"
@@ -31,10 +31,10 @@ def definition(catalogues: Catalogues) -> dict[str, Any]:
 def handle(command: Command, words: Words) -> Plan | Say:
     """The first page."""
     period = chosen_period(command, Period.LAST_30_DAYS)
-    channel = str(command.options.get("channel", "0"))
-    if period is None or not channel.isdecimal():
+    channel = chosen_channel(command, "channel")
+    if period is None or ("channel" in command.options and channel is None):
         return Say(words("unknown_choice"))
-    return _page(command, words, period, int(channel), command.options.get("share") is True, 0)
+    return _page(command, words, period, channel or 0, command.options.get("share") is True, 0)
 
 
 def press(component: Component, argument: str, words: Words) -> Plan | Say:
@@ -63,12 +63,13 @@ def _page(
         assert interaction.guild_id is not None  # noqa: S101 - commands are for servers only
         if not server.leaderboard:
             return words("leaderboard.off")
+        asked = window(period, interaction, server)
         questions = (
             report_statements.shown_member(interaction.guild_id, me),
             report_statements.leaderboard(
                 interaction.guild_id,
                 me,
-                window(period, interaction, server),
+                asked,
                 limit=PAGE,
                 offset=offset,
                 channel_id=channel_id or None,
@@ -82,7 +83,9 @@ def _page(
             if channel_id:
                 title = words("leaderboard.in_channel", title=title, channel=f"<#{channel_id}>")
             title = words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
-            own = _own(words, board, bool(visible)) if visible or not shared else ""
+            own = "" if shared else _own(words, board, bool(visible))  # one's own time may be more than one shows
+            nowhere = server.not_recorded(words) if board.own is None and not shared else ""
+            tail = joined(own, nowhere, server.removed(words, asked, interaction))
             lines = [
                 words(
                     "leaderboard.line",
@@ -93,8 +96,8 @@ def _page(
                 for one in board.page
             ]
             empty = "" if lines else words("leaderboard.empty", opt_in=words("opt_in.name"))
-            head = "\n".join(part for part in (title, empty) if part)
-            shown = how_many_fit(head, lines, own)
+            head = joined(title, empty)
+            shown = how_many_fit(head, lines, tail)
             buttons = page_buttons(
                 words,
                 NAME,
@@ -104,8 +107,7 @@ def _page(
                 size=PAGE,
                 of_all=board.people,
             )
-            content = "\n".join(part for part in (head, *lines[:shown], own) if part)
-            return Message(content, buttons, public=shared, replaces=replaces)
+            return Message(joined(head, *lines[:shown], tail), buttons, public=shared, replaces=replaces)
 
         return reading(questions, say, words("report.unread"), slow=True)
 

@@ -13,7 +13,7 @@ from interactions_api.interaction import Command, Component, Interaction
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.reply import Message, moment
 from interactions_api.server import Server, chosen_period, period_named, report, window
-from interactions_api.telling import channel, duration, how_many_fit
+from interactions_api.telling import channel, duration, how_many_fit, joined
 from interactions_api.words import Catalogues, Words
 
 NAME = "sessions"
@@ -41,13 +41,8 @@ def press(component: Component, argument: str, words: Words) -> Plan | Say:
 def _page(interaction: Interaction, words: Words, period: Period, offset: int, *, replaces: bool = False) -> Plan:
     def ask(server: Server) -> Plan:
         assert interaction.guild_id is not None  # noqa: S101 - commands are for servers only
-        question = own_sessions(
-            interaction.guild_id,
-            interaction.member.user_id,
-            window(period, interaction, server),
-            limit=PAGE,
-            offset=offset,
-        )
+        asked = window(period, interaction, server)
+        question = own_sessions(interaction.guild_id, interaction.member.user_id, asked, limit=PAGE, offset=offset)
 
         def say(answers: Sequence[Rows]) -> Message:
             [rows] = answers
@@ -57,6 +52,9 @@ def _page(interaction: Interaction, words: Words, period: Period, offset: int, *
                 period=words(f"period.{period.value}"),
                 zone=server.zone_name,
             )
+            running = bool(rows) and (offset > 0 or rows[0]["ended_at"] is None)
+            notes = ("" if running else server.not_recorded(words), server.removed(words, asked, interaction))
+            title = joined(title, *notes)
             if not rows:
                 return Message(f"{title}\n{words('report.nothing')}", replaces=replaces)
             of_all = rows[0]["of_all"]

@@ -14,8 +14,8 @@ from interactions_api.commands import retention
 from interactions_api.commands.definition import INTEGER, STRING, channel_option, option, slash_command, text_option
 from interactions_api.interaction import Autocomplete, Command, Component, Interaction
 from interactions_api.plan import Plan, Rows, Say, Sentences, reading
-from interactions_api.reply import CHOICES_LIMIT, Message
-from interactions_api.server import Server
+from interactions_api.reply import CHOICES_LIMIT, Message, harmless
+from interactions_api.server import Server, chosen_channel
 from interactions_api.telling import fitting
 from interactions_api.words import Catalogues, Words
 
@@ -75,7 +75,7 @@ def handle(command: Command, words: Words) -> Plan | Say:
 
     def ask_or_change(answers: Sequence[Rows]) -> Plan | Message:
         settings, would_go = answers
-        kept_for = Server.of(settings).retention_days
+        kept_for = Server.of(settings, []).retention_days
         shorter = kept_for is None or days < kept_for
         question = retention.question(words, NAME, days, now, would_go) if shorter else None
         if question is None:
@@ -155,16 +155,17 @@ def _records(command: Command, words: Words) -> list[Record] | Say:
         return Say(words("settings.both"))
     for name, recorded in (("do_not_record", False), ("record", True)):
         if name in options:
-            channel = str(options[name])
-            if not channel.isdecimal() or not 0 < int(channel) < 2**63:
+            channel = chosen_channel(command, name)
+            if channel is None:
                 return Say(words("unknown_choice"))
-            records.append(ChannelRecording(command.id, guild_id, int(channel), recorded))
+            called = None if recorded else command.channels[channel]
+            records.append(ChannelRecording(command.id, guild_id, channel, recorded, called))
     return records
 
 
 def _what_stands(words: Words, title: Message, answers: Sequence[Rows]) -> Message:
     settings, unrecorded = answers
-    server = Server.of(settings)
+    server = Server.of(settings, unrecorded)
     days = server.retention_days
     head = [
         title.content,
@@ -175,5 +176,11 @@ def _what_stands(words: Words, title: Message, answers: Sequence[Rows]) -> Messa
         words("settings.show.retention", days=str(days)) if days else words("settings.show.no_retention"),
         words("settings.show.unrecorded" if unrecorded else "settings.show.all_recorded"),
     ]
-    channels = [f"- <#{row['channel_id']}>" for row in unrecorded]
+    channels = [_unrecorded(row) for row in unrecorded]
     return title._replace(content=fitting(words, "\n".join(head), channels))
+
+
+def _unrecorded(row: dict[str, Any]) -> str:
+    """The mention of a deleted channel says nothing: the name that was stored with the decision stands beside it."""
+    mention = f"- <#{row['channel_id']}>"
+    return f"{mention} ({harmless(row['name'])})" if row["name"] else mention

@@ -12,11 +12,12 @@ from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.reply import harmless, moment
 from interactions_api.server import Server, report, window
-from interactions_api.telling import channel, duration, fitting
+from interactions_api.telling import duration, fitting, joined
 from interactions_api.words import Catalogues, Words
 
 NAME = "together"
 MOST = 10
+NOBODY = -1
 
 
 def definition(catalogues: Catalogues) -> dict[str, Any]:
@@ -32,32 +33,33 @@ def handle(command: Command, words: Words) -> Plan | Say:
     me = command.member.user_id
     if int(member) == me:
         return Say(words("together.yourself"))
+    # Of who left the server, or was never on it, no more is said than of a stranger.
+    one = int(member) if int(member) in command.members else NOBODY if int(member) else None
 
     def ask(server: Server) -> Plan:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
+        asked = window(Period.ALL, command, server)
         questions = (
             report_statements.shown_member(command.guild_id, me),
-            report_statements.together(
-                command.guild_id,
-                me,
-                window(Period.ALL, command, server),
-                limit=MOST,
-                member_id=int(member) or None,
-            ),
+            report_statements.together(command.guild_id, me, asked, limit=MOST, member_id=one),
         )
-        return reading(
-            questions, lambda answers: _told(words, answers, bool(int(member))), words("report.unread"), slow=True
-        )
+
+        def say(answers: Sequence[Rows]) -> str:
+            visible, rows = answers
+            return _told(words, visible, rows, one is not None, server.removed(words, asked, command))
+
+        return reading(questions, say, words("report.unread"), slow=True)
 
     return report(command, words, ask)
 
 
-def _told(words: Words, answers: Sequence[Rows], one: bool) -> str:
-    visible, rows = answers
+def _told(words: Words, visible: Rows, rows: Rows, one: bool, note: str) -> str:
+    """Whoever is hidden, left, never opted in or was never there gets the asker the same answer."""
     if not visible:
         return words("together.not_visible", opt_in=words("opt_in.name"), choice=words("opt_in.visibility.server"))
     if not rows:
-        return words("together.nothing_with" if one else "together.nothing")
+        nothing = words("together.nothing_with" if one else "together.nothing")
+        return joined(nothing, note)
     lines = [
         words(
             "together.line",
@@ -66,9 +68,9 @@ def _told(words: Words, answers: Sequence[Rows], one: bool) -> str:
             times=str(each.times),
             since=moment(each.since),
             last=moment(each.last),
-            channel=channel(each.favourite_name, each.favourite_id),
+            channel=f"<#{each.favourite_id}>",
             there=duration(words, each.favourite_ms),
         )
         for each in reports.companions(rows)
     ]
-    return fitting(words, words("together.title"), lines, unlisted=rows[0]["people"] - len(rows))
+    return fitting(words, words("together.title"), lines, note, unlisted=rows[0]["people"] - len(rows))

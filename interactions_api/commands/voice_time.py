@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from db_client import report_statements, reports
-from db_client.periods import DAY_MS, Period, Window, bars_of, recent
+from db_client.periods import DAY_MS, Period, bars_of, recent
 from db_client.reading_statements import standing
 from interactions_api.commands.definition import USER, option, period_option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.reply import harmless, moment
 from interactions_api.server import Server, chosen_period, report, window
-from interactions_api.telling import channel, chart, duration, fitting
+from interactions_api.telling import channel, chart, duration, fitting, joined
 from interactions_api.words import Catalogues, Words
 
 NAME = "voice_time"
@@ -32,7 +32,9 @@ def handle(command: Command, words: Words) -> Plan | Say:
     member = str(command.options.get("member", command.member.user_id))
     if period is None or not member.isdecimal():
         return Say(words("unknown_choice"))
-    user_id, own = int(member), int(member) == command.member.user_id
+    own = int(member) == command.member.user_id
+    # Of who left the server, or was never on it, no more is said than of a stranger: nobody has the id 0.
+    user_id = int(member) if own or int(member) in command.members else 0
 
     def ask(server: Server) -> Plan:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
@@ -53,44 +55,55 @@ def handle(command: Command, words: Words) -> Plan | Say:
             title = words("voice_time.own") if own else words("voice_time.of", name=harmless(who[0]["display_name"]))
             title = words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
             not_recorded = own and not (who and who[0]["opted_in"])
-            note = words("voice_time.not_recorded", opt_in=words("opt_in.name")) if not_recorded else ""
-            return _told(words, title, time, bars, server, note)
+            notes = [
+                words("voice_time.not_recorded", opt_in=words("opt_in.name")) if not_recorded else "",
+                server.not_recorded(words) if own and time.running_since is None else "",
+                server.removed(words, asked, command),
+            ]
+            return _told(words, title, time, own, chart(words, bars, time.bars, server.zone), notes)
 
         return reading(questions, say, words("report.unread"), slow=True)
 
     return report(command, words, ask)
 
 
-def _told(words: Words, title: str, time: reports.VoiceTime, bars: Sequence[Window], server: Server, note: str) -> str:
-    if not time.sessions:
-        return "\n".join(part for part in (title, words("report.nothing"), note) if part)
+def _told(words: Words, title: str, time: reports.VoiceTime, own: bool, drawing: str, notes: Sequence[str]) -> str:
+    """About somebody else: how long in all and in which channels, these as mentions, and no more."""
+    counted = [one for one in time.channels if one.counted_ms]
+    sessions = time.sessions if own else sum(one.sessions for one in counted)
+    if not sessions:
+        return joined(title, words("report.nothing"), *notes)
+    head = [title, words("voice_time.total", time=duration(words, time.counted_ms), sessions=str(sessions))]
+    if own:
+        head += _own(words, time)
+    lines = [
+        words(
+            "voice_time.channel",
+            channel=channel(one.name, one.channel_id) if own else f"<#{one.channel_id}>",
+            time=duration(words, one.counted_ms),
+            sessions=str(one.sessions),
+        )
+        for one in counted
+    ]
+    return fitting(words, "\n".join(head), lines, joined(drawing, *notes))
+
+
+def _own(words: Words, time: reports.VoiceTime) -> list[str]:
+    """The states, what runs now, and what is not counted."""
     states = time.states
-    head = [
-        title,
-        words("voice_time.total", time=duration(words, time.counted_ms), sessions=str(time.sessions)),
+    lines = [
         words(
             "voice_time.states",
             muted=duration(words, states.muted_ms),
             deafened=duration(words, states.deafened_ms),
             alone=duration(words, states.alone_ms),
-        ),
+        )
     ]
     if time.running_since is not None and time.running_in is not None:
         name = next((c.name for c in time.channels if c.channel_id == time.running_in), None)
-        head.append(
+        lines.append(
             words("voice_time.running", since=moment(time.running_since), channel=channel(name, time.running_in))
         )
     if time.afk_ms:
-        head.append(words("voice_time.not_counted", time=duration(words, time.afk_ms)))
-    lines = [
-        words(
-            "voice_time.channel",
-            channel=channel(one.name, one.channel_id),
-            time=duration(words, one.counted_ms),
-            sessions=str(one.sessions),
-        )
-        for one in time.channels
-        if one.counted_ms
-    ]
-    tail = "\n".join(part for part in (chart(words, bars, time.bars, server.zone), note) if part)
-    return fitting(words, "\n".join(head), lines, tail)
+        lines.append(words("voice_time.not_counted", time=duration(words, time.afk_ms)))
+    return lines

@@ -37,6 +37,7 @@ from tests.gateway_listener.tables import Service
 
 HEARTBEAT = 41_250
 ACK_AFTER = 30
+APPLICATION = 77
 
 
 def run_through(coroutine: Coroutine[Any, Any, object]) -> None:
@@ -109,6 +110,9 @@ class _Supervisor:
 
     async def beat(self) -> None:
         self._beat()
+
+    async def is_in(self, guild_id: int) -> bool | None:
+        return False
 
     def felt(self, content: object) -> None:
         pass
@@ -199,11 +203,14 @@ class Evening:
         self.listener._supervisor = _Supervisor(self.beat)  # type: ignore[assignment]
         with self._handler:
             self.listener._take_up(remembered(self.disk.kept))
+            run_through(self.listener._logged_in(APPLICATION))
         self._every(run, 1.0, lambda: run_through(self._follow()))
         self._every(run, TURN_EVERY, self.listener._come_round)
         self._every(run, SAVE_EVERY, self.recorder.save)
         self._every(run, 30.0, self.listener._share_watermark)
         self._every(run, 300.0, lambda: run_through(self.listener._compare()))
+        self._every(run, 300.0, lambda: run_through(self.listener._look()))
+        self._every(run, 1.0, lambda: run_through(self.listener._ask()))
 
     async def _follow(self) -> None:
         self.disk.deliver()

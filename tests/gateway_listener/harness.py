@@ -26,6 +26,8 @@ from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
 from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
+from gateway_listener.position import Position, Row
+from gateway_listener.presence import Standing
 from gateway_listener.reading import channel_of, guild_of, session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
@@ -83,7 +85,9 @@ class Harness:
             self._settle()
 
     def _new_tracker(self) -> Tracker:
-        return Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+        tracker = Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+        tracker.presence.trust()
+        return tracker
 
     def pass_ms(self, milliseconds: int) -> int:
         self.now += milliseconds
@@ -171,12 +175,14 @@ class Harness:
 
     def follow(self, *, complete: bool = False) -> None:
         """The listener reads the consent log, as `Listener._read_consent` does."""
-        known = int(self.notes.get(CONSENT_SEQ, "0"))
+        position = Position.from_text(self.notes.get(CONSENT_SEQ, ""))
+        known = position.seq
         rows = self.service.read(reading_statements.consent_after(0 if complete else known, 100_000))
         decisions = [Decision.from_row(row) for row in rows]
         erased = {row["user_id"] for row in rows if row["decision"] == "erase" and row["seq"] > known}
         self.tracker.decide(decisions, erased, self.now, complete=complete)
-        newest = [Note(CONSENT_SEQ, str(rows[-1]["seq"]))] if rows and rows[-1]["seq"] > known else []
+        new = [Row(row["seq"], row["interaction_id"]) for row in rows if row["seq"] > known]
+        newest = [Note(CONSENT_SEQ, position.moved(position.rows, new).to_text())] if new else []
         self._settle(*newest)
 
     def record(self, channel: int, recorded: bool, *, follow: bool = True) -> None:
@@ -270,9 +276,27 @@ class Harness:
         guilds = [guild_of(row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
         channels = [channel_of(row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
         self.tracker.compare_names([*guilds, *channels], self.now)
-        self.tracker.names_end({channel.channel_id for channel in channels}, mark)
+        self.tracker.names_end({record.key for record in [*guilds, *channels]}, mark)
         self._settle()
         return dict(drift)
+
+    def look(self) -> None:
+        """Compares what the service has about the shard's guilds, as `Listener._look` does."""
+        guilds = self.service.read(reading_statements.guilds_of_shard(*self.shard))
+        channels = self.service.read(reading_statements.recording_after(0, *self.shard))
+        self.tracker.look(
+            [Standing.from_row(row) for row in guilds], [ChannelDecision.from_row(row) for row in channels], self.now
+        )
+        self._settle()
+
+    def ask(self, *there: int, answers: bool = True) -> list[int]:
+        """Discord is asked about every guild that is in doubt, as `Listener._ask` does: the bot is in those given."""
+        asked = []
+        while (guild := self.tracker.presence.question(self.now)) is not None:
+            asked.append(guild)
+            self.tracker.answer(guild, guild in there if answers else None, self.now)
+            self._settle()
+        return asked
 
     # --- looking ---
 

@@ -244,7 +244,7 @@ def test_a_name_told_while_the_comparison_was_under_way_is_not_forgotten(world: 
     world.tracker.names_end(set(), mark)
     assert (world.tracker.take(), world.tracker.revision) == ([], revision)
     world.tracker.names_end(set(), revision)
-    assert [type(item) for item in world.tracker.take()] == [Channel]
+    assert [type(item) for item in world.tracker.take()] == [Guild, Channel]
 
 
 def test_the_revisions_of_the_service_count(world: Harness) -> None:

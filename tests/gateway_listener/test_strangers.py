@@ -142,8 +142,8 @@ class World:
             if how % 4 == 0:
                 self.down.add(GUILD)  # READY names it, and its roll call does not come
             self.connect()
-        elif what == "outage" and GUILD not in self.down:
-            evening.tell("GUILD_DELETE", {"id": str(GUILD), "unavailable": True})
+        elif what in ("outage", "removed") and GUILD not in self.down:
+            evening.tell("GUILD_DELETE", {"id": str(GUILD), "unavailable": what == "outage"})
             self.down.add(GUILD)
         elif what == "recovery" and GUILD in self.down:
             self.down.discard(GUILD)
@@ -237,7 +237,20 @@ whats = st.sampled_from(
     ("move",) * 6
     + ("flags",) * 3
     + ("decide",) * 3
-    + ("record", "rename", "break", "resume", "identify", "outage", "recovery", "kill", "service", "slow", "stall")
+    + (
+        "record",
+        "rename",
+        "break",
+        "resume",
+        "identify",
+        "outage",
+        "removed",
+        "recovery",
+        "kill",
+        "service",
+        "slow",
+        "stall",
+    )
 )
 acts = st.tuples(whats, st.integers(0, 1), st.integers(0, 11))
 times = st.sampled_from((0, 1, 10, 30, 40, 60, 500, 3000, 20_000, 45_000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nacl.signing import SigningKey
@@ -40,8 +41,13 @@ def command(
     options: dict[str, Any] | None = None,
     locale: str = "en-US",
     interaction_id: int | None = None,
+    members: Iterable[int] = (),
+    channels: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
-    """A slash command used in a guild, with the fields that Discord sends and this program does not use."""
+    """A slash command used in a guild, with the fields that Discord sends and this program does not use.
+
+    `members` and `channels` are those among the options that Discord resolves.
+    """
     return {
         "id": str(interaction_id or snowflake()),
         "application_id": "1",
@@ -74,6 +80,13 @@ def command(
             "name": name,
             "type": 1,
             "options": [{"name": key, "type": 3, "value": value} for key, value in (options or {}).items()],
+            "resolved": {
+                "members": {str(member): {"nick": None, "permissions": "0", "roles": []} for member in members},
+                "channels": {
+                    str(channel): {"id": str(channel), "name": name, "type": 2, "permissions": "0"}
+                    for channel, name in (channels or {}).items()
+                },
+            },
         },
         "a_field_of_next_year": {"deep": [1, None]},
     }
@@ -82,7 +95,8 @@ def command(
 def in_direct_message(interaction: dict[str, Any]) -> dict[str, Any]:
     """The same interaction as it comes from a direct message with the bot."""
     there = {k: v for k, v in interaction.items() if k not in ("member", "guild_id", "guild", "guild_locale")}
-    return {**there, "user": interaction["member"]["user"], "context": 1}
+    owners = {"0": "0"}
+    return {**there, "user": interaction["member"]["user"], "context": 1, "authorizing_integration_owners": owners}
 
 
 def component(custom_id: str, **rest: Any) -> dict[str, Any]:

@@ -22,6 +22,8 @@ What members and managers of a server can ask of the bot, each with a real reply
 - Replies are seen only by the person who asked, unless something else is said, and mention nobody.
 - Commands and replies come in the language of the person's Discord, English or German so far: `/voice_time` is
   `/sprachzeit` there. A further language is a further file in `interactions_api/locales`.
+- `/opt_out`, `/my_data`, `/erase_me` and `/privacy` work in direct messages with the bot too, also for somebody who
+  left every server with it or was banned: such a person adds the bot to their account first (*Add App* on its profile).
 - Periods are today, yesterday, this week (from Monday), last 7 days, this month, last 30 days, this year and all, cut
   at the midnights of the server's time zone, also on days of 23 and 25 hours.
 - They are answered by the HTTP endpoint, so they work while the gateway listener is down. While the storage is down,
@@ -84,6 +86,7 @@ def _examples(room: StudyRoom) -> dict[str, list[tuple[str, str]]]:
     message = eventually(lambda: _with_file(room, outcome.id), what="the file arrives")
     examples["my_data"][-1] = ("/my_data", f"{_plain(message['content'], names)}\n📎 {_file_of(message)}")
     show(cleo, "opt_in", visibility="server")
+    show(cleo, "privacy")
     show(cleo, "opt_out")
     asked = show(cleo, "erase_me")
     receipt = room.press(asked.custom_ids[0], cleo, message=asked)
@@ -100,7 +103,7 @@ def _tell(room: StudyRoom, names: dict[int, str]) -> tuple[int, int, int]:
     for day in range(1, 14):
         length = (40 + 37 * day % 90) * MINUTE
         began = day * DAY + (day % 3) * HOUR
-        room.session(ada, desk, began, began - length, muted_ms=length // 5, alone_ms=length // 3)
+        room.session(ada, desk, began, began - length, muted_ms=length // 5)
         if day % 2:
             room.session(ben, desk, began - 10 * MINUTE, began - 10 * MINUTE - length)
         if day % 4 == 1:
@@ -108,7 +111,7 @@ def _tell(room: StudyRoom, names: dict[int, str]) -> tuple[int, int, int]:
         if day % 5 == 1:
             room.session(cleo, lounge, began, began - 3 * HOUR)
     room.session(
-        ada, lounge, 9 * HOUR, 8 * HOUR, ended_by="roll_call", ended_within_ms=41_000, alone_ms=HOUR
+        ada, lounge, 9 * HOUR, 8 * HOUR, ended_by="roll_call", ended_within_ms=41_000
     )  # fmt: skip
     room.session(ada, afk, 8 * HOUR, 7 * HOUR + 15 * MINUTE, started_by="switched", afk=True)
     room.session(ada, desk, 25 * MINUTE, None)

@@ -15,7 +15,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from db_client.records import Channel, ConsentDecision, Guild, Record, VoiceSession
+from db_client.records import Channel, ConsentDecision, Guild, Record, Visibility, VoiceSession
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
@@ -42,6 +42,7 @@ class StudyRoom:
         self.proxy = proxy
         self.port = port
         self.now = now
+        self._channels: dict[int, Channel] = {}
         self.guild = self.make_guild("Study room")
 
     def make_guild(self, name: str) -> int:
@@ -51,34 +52,35 @@ class StudyRoom:
 
     def channel(self, name: str, guild: int = 0, *, deleted_at: int | None = None) -> int:
         channel: int = self.discord.add_channel(guild or self.guild, name[:100])
-        self.keep(Channel(channel, guild or self.guild, name, 2, None, 1, deleted_at))
+        self._channels[channel] = Channel(channel, guild or self.guild, name, 2, 1, deleted_at)
         return channel
 
-    def person(self, name: str, visibility: str | None = "server") -> int:
-        """Someone who opted in a year ago (with None: never)."""
+    def person(self, name: str, visibility: Visibility | None = "everywhere") -> int:
+        """Someone who opted in a year ago, and chose that in the first server (with None: never)."""
         user: int = self.discord.add_user(display_name=name[:32])
+        self.discord.add_member(self.guild, user)
         if visibility is not None:
             decided = earliest(self.now - 400 * DAY) + next(_numbers)
-            self.keep(ConsentDecision(decided, user, "in", "user", name, None, visibility))  # type: ignore[arg-type]
+            self.keep(ConsentDecision(decided, user, "in", "user", name, None, visibility, self.guild))
         return user
 
     def session(self, user: int, channel: int, begin: int, end: int | None, **more: Any) -> None:
-        """A stay that began and ended that many ms before now (0 or less ms ago: not yet)."""
+        """A stay that began and ended that many ms before now (0 or less ms ago: not yet), and the channel's name."""
         started, ended = self.now - begin, None if end is None else self.now - end
         known = {"started_by": "joined", "started_within_ms": 0, "flags_at": ended or started, "guild_id": self.guild}
         if ended is not None:
             known |= {"ended_by": "left", "ended_within_ms": 0}
-        self.keep(
-            VoiceSession(
-                session_id=f"{next(_numbers):x}",
-                channel_id=channel,
-                user_id=user,
-                started_at=started,
-                ended_at=ended,
-                revision=1,
-                **{**known, **more},
-            )
+        session = VoiceSession(
+            session_id=f"{next(_numbers):x}",
+            channel_id=channel,
+            user_id=user,
+            started_at=started,
+            ended_at=ended,
+            revision=1,
+            **{**known, **more},
         )
+        self.discord.add_member(session.guild_id, user)
+        self.keep(session, self._channels[channel])
 
     def keep(self, *records: Record) -> None:
         assert self.store.deliver(self.store.keep(records), within=PATIENCE_S) is Fate.STORED

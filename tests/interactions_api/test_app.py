@@ -10,7 +10,12 @@ import time
 import pytest
 from nacl.signing import SigningKey
 
+from db_client.reading_statements import standing
+from db_client.snowflake import created_at
 from db_client.statements import Statement
+from interactions_api.commands import COMMANDS
+from interactions_api.commands.definition import PERSONAL
+from interactions_api.words import Operator
 from tests.interactions_api import discord
 from tests.interactions_api.discord import command, in_direct_message, snowflake, user
 
@@ -20,6 +25,13 @@ def stored(endpoint, user_id: int) -> dict | None:
     sql = "SELECT * FROM opt_in_users WHERE user_id = :user_id"
     [rows] = endpoint.store.query(Statement(sql, {"user_id": user_id}), within=10.0)
     return rows[0] if rows else None
+
+
+def shown(endpoint, user_id: int) -> list:
+    """Where the person shows their time, and from when on."""
+    [[row]] = endpoint.store.query(standing(user_id), within=10.0)
+    where: list = json.loads(row["shown"])
+    return where
 
 
 def decisions(endpoint, user_id: int) -> list[str]:
@@ -154,15 +166,19 @@ def test_opt_in_is_stored_and_named(endpoint):
 
 
 def test_visibility_is_stored_and_told(endpoint):
-    """And changed by opting in again, which does not begin anew."""
+    """And changed by opting in again, which does not begin anew; without the option it stays."""
     who = snowflake()
     endpoint.says(command("opt_in", by=user(who), interaction_id=(first := snowflake())))
-    said = endpoint.says(command("opt_in", by=user(who), options={"visibility": "server"}))
+    second = snowflake()
+    said = endpoint.says(command("opt_in", by=user(who), options={"visibility": "server"}, interaction_id=second))
     row = stored(endpoint, who)
     assert row is not None
-    assert row["visibility"] == "server"
-    assert "the members of this server" in said
-    assert row["since"] == (first >> 22) + 1_420_070_400_000
+    assert shown(endpoint, who) == [[discord.GUILD, created_at(second)]]
+    assert "**its members**, from now on" in said
+    assert row["since"] == created_at(first)
+    said = endpoint.says(command("opt_in", by=user(who)))
+    assert f"**its members**, what was recorded since <t:{created_at(second) // 1000}:f>" in said
+    assert shown(endpoint, who) == [[discord.GUILD, created_at(second)]]
 
 
 def test_opt_out_keeps_what_was_stored_and_says_so(endpoint):
@@ -256,12 +272,25 @@ def test_autocomplete_without_suggestions_is_answered(endpoint):
     assert endpoint.send(interaction).get_json() == {"type": 8, "data": {"choices": []}}
 
 
-@pytest.mark.parametrize("name", ["opt_in", "opt_out"])
-def test_commands_in_direct_messages_are_refused_politely(endpoint, name):
-    """Nothing is kept."""
+@pytest.mark.parametrize("name", [command.NAME for command in COMMANDS])
+def test_what_needs_a_server_is_refused_politely_where_there_is_none(endpoint, name):
+    """In direct messages, and on a server where the bot is not; nothing is kept. One's rights need none."""
     who = snowflake()
-    assert "on a server only" in endpoint.says(in_direct_message(command(name, by=user(who))))
-    assert decisions(endpoint, who) == []
+    used = command(name, by=user(who))
+    elsewhere = {**used, "authorizing_integration_owners": {"1": str(who)}}
+    for interaction in (in_direct_message(used), elsewhere):
+        assert ("on a server only" in endpoint.says(interaction)) == (name not in PERSONAL)
+    assert decisions(endpoint, who) == (["out"] if name == "opt_out" else [])
+
+
+def test_replies_name_the_operator_where_there_is_one(make_endpoint, service):
+    """The page without a preview, the contact as it is written; by default the words of the bot's own."""
+    named = make_endpoint(service.url, operator=Operator("https://bot.example.org/privacy", "ops@example.org"))
+    for name in ("opt_in", "privacy"):
+        said = named.says(command(name, by=user(snowflake())))
+        assert "<https://bot.example.org/privacy>" in said
+        assert "Contact: ops@example.org" in said
+        assert "says more" not in said
 
 
 # --- nobody's data anywhere it does not belong ---

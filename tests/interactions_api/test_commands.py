@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 import pytest
 
-from db_client.records import ConsentDecision
+from db_client.records import ChannelRecording, ConsentDecision
 from db_client.snowflake import created_at
-from interactions_api.commands import opt_in, opt_out
+from interactions_api.commands import BY_NAME, opt_in, opt_out
 from interactions_api.interaction import Command, parse
 from interactions_api.plan import Plan, Say
 from interactions_api.reply import Message
-from interactions_api.words import Catalogues
-from tests.interactions_api.discord import ADA, body, command, user
+from interactions_api.words import Catalogues, Operator
+from tests.interactions_api.discord import ADA, GUILD, body, command, user
 
 CATALOGUES = Catalogues.load()
 ENGLISH, GERMAN = CATALOGUES.of("en-US"), CATALOGUES.of("de")
 SINCE = 1_700_000_000_000
 
 
-def parsed(name: str, **fields) -> Command:
-    interaction = parse(body(command(name, **fields)))
+def parsed(name: str, *, permissions: int = 0, **fields) -> Command:
+    used = command(name, **fields)
+    used["member"]["permissions"] = str(permissions)
+    interaction = parse(body(used))
     assert isinstance(interaction, Command)
     return interaction
 
 
-def row(interaction_id: int, *, opted_in: bool, visibility: str = "only_me") -> dict:
-    return {"opted_in": int(opted_in), "since": SINCE, "version": interaction_id, "visibility": visibility}
+def row(interaction_id: int, *, opted_in: bool, shown: Sequence[tuple[int, int]] = ()) -> dict:
+    return {"opted_in": int(opted_in), "since": SINCE, "version": interaction_id, "shown": json.dumps(shown)}
 
 
 def test_opt_in_keeps_the_decision_with_the_profile():
@@ -42,17 +47,63 @@ def test_opt_in_keeps_the_decision_with_the_profile():
             display_name="Ada",
             avatar_url=f"https://cdn.discordapp.com/avatars/{ADA}/8342729096ea3675442027381ff50dfe.png",
             visibility="server",
+            guild_id=GUILD,
         ),
     )
 
 
-def test_without_a_choice_nobody_else_sees_the_time():
-    """The default is the careful one."""
-    plan = opt_in.handle(parsed("opt_in"), ENGLISH)
+def test_without_a_choice_nothing_is_chosen():
+    """So what was chosen before stays, and somebody who never chose shows it to nobody."""
+    plan = opt_in.handle(used := parsed("opt_in"), ENGLISH)
     assert isinstance(plan, Plan)
     [decision] = plan.records
     assert isinstance(decision, ConsentDecision)
-    assert decision.visibility == "only_me"
+    assert (decision.visibility, decision.show_past) == (None, False)
+    said = plan.stored([[row(used.id, opted_in=True)]])
+    assert "Your time on this server is seen by: **only you**." in said
+    assert "On other servers: **only you**." in said
+
+
+@pytest.mark.parametrize("choice", ["only_me", "server", "everywhere"])
+@pytest.mark.parametrize("past", [{}, {"show_past": False}, {"show_past": True}])
+def test_a_choice_is_kept_for_its_server(choice, past):
+    """The past is shown by a word of its own alone."""
+    plan = opt_in.handle(parsed("opt_in", options={"visibility": choice, **past}), ENGLISH)
+    assert isinstance(plan, Plan)
+    [decision] = plan.records
+    assert isinstance(decision, ConsentDecision)
+    assert (decision.visibility, decision.guild_id) == (choice, GUILD)
+    assert decision.show_past == past.get("show_past", False)
+
+
+def test_the_past_is_shown_to_nobody_whom_nobody_named():
+    """`show_past` by itself would have to guess to whom."""
+    said = opt_in.handle(parsed("opt_in", options={"show_past": True}), ENGLISH)
+    assert isinstance(said, Say)
+    assert "Nothing was kept" in str(said.content)
+    assert "`visibility`" in str(said.content)
+
+
+def test_the_reply_says_who_sees_it_here_and_elsewhere_and_from_when_on():
+    """Whatever was chosen where: the truth about this server first, then about the others."""
+    used = parsed("opt_in")
+    now, before = created_at(used.id), created_at(used.id) - 86_400_000
+    nobody, elsewhere = "Your time on this server is seen by: **only you**.", "On other servers: **only you**."
+    here, since = "Your time on this server is seen by: **its members**", f"since <t:{before // 1000}:f>."
+    for shown, lines in (
+        ([], [nobody, elsewhere]),
+        ([(GUILD, now)], [f"{here}, from now on.", elsewhere]),
+        ([(GUILD, before)], [f"{here}, what was recorded {since}", elsewhere]),
+        ([(GUILD, 0)], [f"{here}, all of it, from the beginning.", elsewhere]),
+        ([(5, 0), (6, now)], [nobody, "On other servers, as you chose there, by their members: **2**."]),
+        ([(0, now), (5, 0)], [f"{here}, from now on.", "On every server with this bot: **its members**, from now on."]),
+        (
+            [(0, now), (GUILD, before)],
+            [f"{here}, what was recorded {since}", "On every server with this bot: **its members**, from now on."],
+        ),
+    ):
+        said = opt_in.handle(used, ENGLISH).stored([[row(used.id, opted_in=True, shown=shown)]])
+        assert said.splitlines()[1:3] == lines
 
 
 @pytest.mark.parametrize("choice", ["everyone", "", 1, True])
@@ -67,9 +118,37 @@ def test_the_opt_in_that_stands_is_told_with_what_is_stored():
     used = parsed("opt_in", by=user(name="a_da", global_name="*Ada*"))
     plan = opt_in.handle(used, ENGLISH)
     assert isinstance(plan, Plan)
-    said = plan.stored([[row(used.id, opted_in=True, visibility="server")]])
-    for part in (r"a\_da", r"\*Ada\*", "<t:1700000000:f>", "the members of this server", "`/opt_out`", "no picture"):
+    said = plan.stored([[row(used.id, opted_in=True)]])
+    for part in (r"a\_da", r"\*Ada\*", "<t:1700000000:f>", "`/opt_out`", "no picture"):
         assert part in said
+
+
+OPERATORS = (Operator(), Operator("https://bot.example.org/privacy-policy", "privacy@bot.example.org"))
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=["unnamed", "named"])
+@pytest.mark.parametrize("language", sorted(CATALOGUES.words))
+@pytest.mark.parametrize("end", ["stored", "kept", "unread"])
+def test_whoever_opts_in_learns_in_one_short_message_what_discord_asks_for(language, operator, end):
+    """What is stored (each column of a session has its word), who reads it, how old one must be, where more is said
+    and whom to ask; 900 characters with ordinary names, as it is read on a phone.
+    """
+    words = CATALOGUES.words[language]._replace(operator=operator)
+    plan = opt_in.handle(used := parsed("opt_in", by=user(name="bartholomew_77", global_name="Bartholomew")), words)
+    assert isinstance(plan, Plan)
+    stood = plan.stored([[row(used.id, opted_in=True, shown=[(0, created_at(used.id)), (GUILD, 1)])]])
+    said = {"stored": stood, "kept": plan.sentences.kept, "unread": plan.sentences.unread}[end]
+    assert isinstance(said, str)
+    assert len(said) <= 900
+    parts = {
+        "en": "your ID|username|display name|picture|each decision|join, switch and leave|muted|deafened|on camera"
+        "|streaming|AFK channel|three or more people|Whoever runs this bot|13|/opt_out|/erase_me|/my_data|Contact",
+        "de": "ID|Benutzername|Anzeigename|Bild|jede Entscheidung|betrittst, wechselst und verlässt|stumm|taub"
+        "|Kamera|Streamen|AFK-Kanal|drei oder mehr Personen|Wer diesen Bot betreibt|13|/widerrufen|/alles_löschen"
+        "|/meine_daten|Kontakt",
+    }[language]
+    for part in [*parts.split("|"), *(operator if operator.contact else [f"/{words('privacy.name')}"])]:
+        assert str(part) in said, part
 
 
 def test_an_opt_in_that_a_newer_decision_overrules_does_not_claim_to_stand():
@@ -130,3 +209,23 @@ def test_the_plan_of_an_interaction_is_the_same_each_time():
     """Handling reads no clock and no random number, so a repeated request writes the same record."""
     used = parsed("opt_in")
     assert opt_in.handle(used, ENGLISH).records == opt_in.handle(used, ENGLISH).records
+
+
+@pytest.mark.parametrize(("name", "option"), [("leaderboard", "channel"), ("settings", "do_not_record")])
+def test_only_a_channel_that_discord_resolved_is_taken(name, option):
+    """What is typed into a request by hand may be a channel of another server, or one that the person may not see."""
+    for channels in ({}, {8: "Quiet"}):
+        used = parsed(name, permissions=1 << 5, options={option: "7"}, channels=channels)
+        assert BY_NAME[name].handle(used, ENGLISH) == Say(ENGLISH("unknown_choice"))
+
+
+def test_the_name_of_an_excluded_channel_is_kept_with_the_decision():
+    """For the day when its mention says nothing; of one that is recorded again nothing is kept."""
+    channels = {7: "Quiet", 8: "Loud"}
+    used = parsed("settings", permissions=1 << 5, options={"do_not_record": "7", "record": "8"}, channels=channels)
+    plan = BY_NAME["settings"].handle(used, ENGLISH)
+    assert isinstance(plan, Plan)
+    assert plan.records == (
+        ChannelRecording(used.id, GUILD, 7, False, "Quiet"),
+        ChannelRecording(used.id, GUILD, 8, True, None),
+    )

@@ -146,7 +146,7 @@ def test_when_a_file_may_not_grow_nothing_is_kept_and_it_heals(make_endpoint, se
 def test_a_decision_that_the_service_refuses_for_good_is_told_so(make_endpoint, service):
     """It stands in the dead letters; the person is not told that it counts."""
     endpoint = make_endpoint(service.url)
-    refused = ConsentDecision(snowflake(), snowflake(), "in", visibility="everybody")  # type: ignore[arg-type]
+    refused = ConsentDecision(snowflake(), snowflake(), "perhaps")  # type: ignore[arg-type]
     plan = Plan((refused,), (), lambda _: "stored", Sentences("kept", "refused", "not kept", "unread"))
     assert CarryingOut(endpoint.store)(plan, time.monotonic() + 2.0) == ("refused", "refused")
     assert endpoint.store.statistics().dead == 1

@@ -64,15 +64,17 @@ def rows(name: str, many: int = 40) -> dict[str, list[list[dict[str, Any]]]]:
 
 @pytest.mark.parametrize("language", sorted(CATALOGUES.words))
 @pytest.mark.parametrize("kind", NAMES)
-@pytest.mark.parametrize("report", rows("x"))
-def test_every_report_fits_and_nothing_in_it_acts(report: str, kind: str, language: str):
+@pytest.mark.parametrize(("report", "whose"), [*((report, "own") for report in rows("x")), ("voice_time", "another's")])
+def test_every_report_fits_and_nothing_in_it_acts(report: str, whose: str, kind: str, language: str):
     """2000 characters, whoever counts; whole lines, the ends of which are there; nobody is mentioned."""
-    options = {"member": str(ADA + 1)} if report == "voice_time" else {}
-    used = parse(body(command(report, options=options, interaction_id=snowflake(1_900_000_000_000))))
+    options = {"member": str(ADA + 1)} if report == "voice_time" and whose == "another's" else {}
+    interaction_id = snowflake(1_900_000_000_000)
+    used = parse(body(command(report, options=options, members=[ADA + 1], interaction_id=interaction_id)))
     assert isinstance(used, Command)
     plan = BY_NAME[report].handle(used, CATALOGUES.words[language])
     assert isinstance(plan, Plan)
-    plan = plan.stored([[]])
+    thirty_days = [{"setting": "retention_days", "value": "30"}]
+    plan = plan.stored([thirty_days, [{"channel_id": 10**18 + n, "name": NAMES[kind][:100]} for n in range(500)]])
     assert isinstance(plan, Plan)
     said = plan.stored(rows(NAMES[kind])[report])
     assert isinstance(said, (str, reply.Message))
@@ -103,7 +105,9 @@ def test_settings_fit_below_a_question_however_many_channels_are_not_recorded(la
     assert isinstance(changing, Plan)
     assert len(changing.records) == 1
     zone = {"setting": "time_zone", "value": "America/Argentina/ComodRivadavia"}
-    said = changing.stored([[zone], [{"channel_id": 10**18 + n} for n in range(500)]])
+    said = changing.stored(
+        [[zone], [{"channel_id": 10**18 + n, "name": NAMES["punctuation"][:100]} for n in range(500)]]
+    )
     assert isinstance(said, reply.Message)
     assert reply.length(said.content) <= reply.CONTENT_LIMIT
     assert not said.content.endswith("…")

@@ -170,6 +170,12 @@ def test_what_is_no_interaction_is_malformed(raw):
         ("data.name", None),
         ("data.name", 3),
         ("data.options", {}),
+        ("data.resolved", []),
+        ("data.resolved.members", []),
+        ("data.resolved.members", {"x": {}}),
+        ("data.resolved.channels", {"0": {"name": "n"}}),
+        ("data.resolved.channels", {"7": {}}),
+        ("data.resolved.channels", {"7": None}),
         ("data.options", [1]),
         ("data.options", [{"value": "no name"}]),
         ("data.options", [{"name": "visibility", "value": None}]),
@@ -190,7 +196,13 @@ def test_a_field_of_another_shape_is_malformed_and_its_value_not_quoted(path, va
     assert value is None or len(str(value)) < 3 or str(value) not in str(raised.value)
 
 
-@pytest.mark.parametrize("path", ["context", "locale", "data.options", "member.permissions", "member.user.avatar"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("context", "locale", "data.options", "data.resolved", "data.resolved.members", "data.resolved.channels"),
+        *("member.permissions", "member.user.avatar", "authorizing_integration_owners"),
+    ],
+)
 def test_fields_that_may_be_missing_may_be_missing(path):
     """Discord leaves out what is empty, and did not always have the newer fields."""
     interaction = command("opt_in")
@@ -200,6 +212,24 @@ def test_fields_that_may_be_missing_may_be_missing(path):
         fields = fields[parent]
     del fields[last]
     assert isinstance(parse(body(interaction)), Command)
+
+
+def test_only_what_discord_resolved_is_known_of_members_and_channels():
+    """An option's value alone proves neither that somebody is on the server nor that a channel is there."""
+    used = command("x", options={"member": "11", "channel": "7"}, members=[12], channels={8: "Quiet"})
+    parsed = parse(body(used))
+    assert isinstance(parsed, Command)
+    assert parsed.members == {12}
+    assert parsed.channels == {8: "Quiet"}
+
+
+def test_a_server_where_the_bot_is_not_is_none():
+    """Somebody who added the bot to their account uses it there: nothing of that server is known or decided."""
+    used = command("x")
+    for owners, guild in (({"0": str(GUILD), "1": "5"}, GUILD), ({"1": "5"}, None), (None, GUILD), ([], GUILD)):
+        parsed = parse(body({**used, "authorizing_integration_owners": owners}))
+        assert isinstance(parsed, Command)
+        assert parsed.guild_id == guild
 
 
 JSON = st.recursive(

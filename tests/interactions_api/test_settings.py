@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interactions_api.settings import RegisterSettings, Settings
+from interactions_api.words import Operator
 from program.environment import SettingsError
 
 
@@ -27,6 +28,28 @@ def test_where_discord_is_can_be_chosen(public_key):
     variables = {"DISCORD_PUBLIC_KEY": public_key}
     assert Settings.read({**variables, "DISCORD_API_URL": "http://127.0.0.1:1/x/"}).api_url == "http://127.0.0.1:1/x"
     assert "DISCORD_API_URL is malformed" in problems_of(Settings.read, {**variables, "DISCORD_API_URL": "ftp://x"})
+
+
+def test_the_operator_may_be_named(public_key):
+    """A page and a line that fit a reply; anything else is told at the start, by name and without its value."""
+    variables = {"DISCORD_PUBLIC_KEY": public_key}
+    assert Settings.read(variables).operator == Operator(None, None)
+    said = {"PRIVACY_POLICY_URL": "https://bot.example.org/privacy?x=1#y", "OPERATOR_CONTACT": "Ops <ops@example.org>"}
+    assert Settings.read({**variables, **said}).operator == Operator(*said.values())
+    for name, values in {
+        "PRIVACY_POLICY_URL": [
+            "example.org",
+            "ftp://example.org",
+            "https://a b",
+            "https://x>y",
+            "https://x/" + "y" * 200,
+        ],
+        "OPERATOR_CONTACT": ["two\nlines", "\u202eback", "x" * 151],
+    }.items():
+        for value in values:
+            found = problems_of(Settings.read, {**variables, name: value})
+            assert f"{name} is malformed" in found
+            assert value not in found
 
 
 def test_keys_can_be_rotated(public_key):

@@ -124,6 +124,67 @@ def test_settings_are_kept_while_the_service_is_away(room: StudyRoom, guild: int
     assert said.took_ms < 2700
 
 
+# --- what members read of it ---
+
+REPORTS = ("voice_time", "sessions", "leaderboard", "channel_time")
+KEPT_30, NOBODY_IN = "removes sessions 30 days after they ended", "Nobody is recorded in:"
+
+
+def test_members_read_how_long_sessions_are_kept_where_a_period_reaches_further(room: StudyRoom, guild: int):
+    """In each report of a longer period, and in none that lies within; nothing where nothing is removed."""
+    user, desk = room.person("Mia"), room.channel("Desk", guild)
+    room.session(user, desk, 2 * DAY, 2 * DAY - HOUR, guild_id=guild)
+
+    def said(period: str) -> dict[str, bool]:
+        return {name: KEPT_30 in room.use(name, user, _guild=guild, period=period).content for name in REPORTS}
+
+    assert said("all") == dict.fromkeys(REPORTS, False)
+    room.use("settings", user, _guild=guild, **MANAGER, retention_days=30)
+    assert said("all") == dict.fromkeys(REPORTS, True)
+    assert said("last_7_days") == said("yesterday") == dict.fromkeys(REPORTS, False)
+    assert KEPT_30 in room.use("together", user, _guild=guild).content
+    assert KEPT_30 in room.use("voice_time", room.person("Max"), _guild=guild, member=user, period="all").content
+    assert "30 Tage nach ihrem Ende" in room.use("leaderboard", user, _guild=guild, _locale="de", period="all").content
+
+
+def test_yesterday_is_gone_after_a_day(room: StudyRoom, guild: int):
+    """What is removed is counted from now, not from the period's end."""
+    user = room.person("Mia")
+    room.use("settings", user, _guild=guild, **MANAGER, retention_days=1)
+    assert "removes sessions" in room.use("voice_time", user, _guild=guild, period="yesterday").content
+
+
+def test_members_read_where_nobody_is_recorded(room: StudyRoom, guild: int):
+    """Whoever has nothing, or is not seen in voice now, is told of the channels in which nobody is; a board that
+    everybody sees does not tell of who shared it that they have nothing.
+    """
+    user, desk, quiet = room.person("Mia"), room.channel("Desk", guild), room.channel("Quiet", guild)
+    room.use("settings", user, _guild=guild, **MANAGER, do_not_record=quiet)
+
+    def said() -> set[str]:
+        contents = {name: room.use(name, user, _guild=guild, period="last_7_days").content for name in REPORTS}
+        return {name for name, content in contents.items() if f"{NOBODY_IN} <#{quiet}>" in content}
+
+    assert said() == set(REPORTS)
+    assert NOBODY_IN not in room.use("leaderboard", user, _guild=guild, period="last_7_days", share=True).content
+    room.session(user, desk, 2 * DAY, 2 * DAY - HOUR, guild_id=guild)
+    assert said() == {"voice_time", "sessions", "channel_time"}
+    room.session(user, desk, HOUR, None, guild_id=guild)
+    assert said() == {"channel_time"}
+    assert NOBODY_IN not in room.use("voice_time", room.person("Max"), _guild=guild, member=user).content
+    room.use("settings", user, _guild=guild, **MANAGER, record=quiet)
+    assert said() == set()
+
+
+def test_an_excluded_channel_keeps_its_name_beside_its_mention_for_managers(room: StudyRoom, guild: int):
+    """Its mention says nothing once it is deleted; the name goes when the channel is recorded again."""
+    user, quiet = room.person("Mia"), room.channel("Quiet *room*", guild)
+    said = room.use("settings", user, _guild=guild, **MANAGER, do_not_record=quiet).content
+    assert f"- <#{quiet}> (\u2068Quiet \\*room\\*\u2069)" in said
+    room.use("settings", user, _guild=guild, **MANAGER, record=quiet)
+    assert room.rows("SELECT name FROM unrecorded_channels WHERE channel_id = :c", c=quiet) == [{"name": None}]
+
+
 # --- a shorter retention ---
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from db_client.records import ConsentDecision, Guild, GuildSetting, VoiceSession
+from db_client.records import ConsentDecision, GuildPresence, GuildSetting, VoiceSession
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
@@ -32,10 +32,11 @@ def test_three_processes_upkeep_removes_what_is_due_and_nothing_else(service: Ru
         store.start()
     old, young = now() - 40 * DAY, now() - 20 * DAY
     records = [
-        ConsentDecision(earliest(old - DAY), ADA, "in", "ada", "Ada", None, "server"),
+        ConsentDecision(earliest(old - DAY), ADA, "in", "ada", "Ada"),
         GuildSetting(earliest(old) + 1, KEPT, "retention_days", "30"),
-        Guild(LEFT, "left", None, 1, left_at=now() - 31 * DAY),
-        Guild(RETURNED, "returned", None, 1, left_at=None),
+        GuildPresence(LEFT, 1, left_at=now() - 31 * DAY, confirmed_at=now()),
+        GuildPresence(RETURNED, 1, left_at=now() - 31 * DAY, confirmed_at=now()),
+        GuildPresence(RETURNED, 2, left_at=None),
         *(
             VoiceSession(f"{guild:x}.{at:x}", guild, guild + 1, ADA, at, "joined", 0, 1, at + 1000, "left", 0)
             for guild in (KEPT, LEFT, RETURNED)

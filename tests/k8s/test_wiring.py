@@ -25,9 +25,11 @@ from tests.k8s.kustomization import Resource, containers, documents, pods
 FILLED_IN = {
     "DISCORD_PUBLIC_KEY": "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29",
     "DISCORD_BOT_TOKEN": "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcdE.abcdefghijklmnopqrstuvwxyz0123456789AB",
+    "PRIVACY_POLICY_URL": "https://example.org/privacy",
+    "OPERATOR_CONTACT": "privacy@example.org",
     "url": "http://bigbrotherbot:secret@sqlite-service:8080",
 }
-OPTIONAL = {"url", "backup-url"}
+OPTIONAL = {"url", "backup-url", "PRIVACY_POLICY_URL", "OPERATOR_CONTACT"}
 READ_BY_GUNICORN = {"PORT"}
 
 
@@ -119,7 +121,7 @@ def test_the_network_policy_lets_our_programs_in(resources: list[Resource]) -> N
 
 
 def test_secrets_have_the_keys_that_pods_ask_for(resources: list[Resource]) -> None:
-    """Every key a container reads is in a template; only those of the password may be missing."""
+    """Every key a container reads is in a template; only those of the password and the operator may be missing."""
     templates = {
         secret["metadata"]["name"]: secret["stringData"]
         for file in K8S.rglob("*.example.yaml")

@@ -11,6 +11,7 @@ from tests.simulated_discord.world import World
 
 _WORLD = (
     World.add_user,
+    World.add_member,
     World.remove_member,
     World.add_guild,
     World.add_bot,

@@ -34,7 +34,10 @@ _WELL = Faults()
 
 @dataclass(frozen=True)
 class Place:
-    """Where and as whom someone acts: in a guild's channel, or (`guild` None) in a direct message."""
+    """Where and as whom someone acts: in a guild's channel, or (`guild` None) in the bot's direct message.
+
+    `installed`: the bot is in the guild, or the person shares one with it; else the person has it in their account.
+    """
 
     user: User
     guild: Guild | None
@@ -42,6 +45,7 @@ class Place:
     channel: Channel | None
     locale: str
     permissions: int
+    installed: bool = True
 
 
 def envelope(application_id: int, interaction_id: int, token: str, kind: int, place: Place) -> dict[str, Any]:
@@ -59,14 +63,10 @@ def envelope(application_id: int, interaction_id: int, token: str, kind: int, pl
         "entitlements": [],
         "attachment_size_limit": 10 * 1024 * 1024,
     }
+    there = str(place.guild.id) if place.guild else "0"
+    interaction["authorizing_integration_owners"] = {"0": there} if place.installed else {"1": str(place.user.id)}
     if place.guild is None:
-        owners = {"0": "0", "1": str(place.user.id)}
-        return {
-            **interaction,
-            "user": payloads.user(place.user),
-            "context": 1,
-            "authorizing_integration_owners": owners,
-        }
+        return {**interaction, "user": payloads.user(place.user), "context": 1}
     return {
         **interaction,
         "guild_id": str(place.guild.id),
@@ -74,7 +74,6 @@ def envelope(application_id: int, interaction_id: int, token: str, kind: int, pl
         "guild_locale": place.guild.locale,
         "member": {**payloads.member(place.user, _WELL), "permissions": str(place.permissions)},
         "context": 0,
-        "authorizing_integration_owners": {"0": str(place.guild.id)},
     }
 
 
@@ -152,8 +151,8 @@ def _guess(value: Any) -> int:
     return {bool: BOOLEAN, int: INTEGER, float: NUMBER}.get(type(value), STRING)
 
 
-def resolved(data: dict[str, Any], target: int | None, world: World) -> dict[str, Any]:
-    """The users, members and channels that a command's options and target name; {} if none."""
+def resolved(data: dict[str, Any], target: int | None, world: World, guild: Guild | None) -> dict[str, Any]:
+    """The users, those of them who are members of the guild, and the channels that options and target name."""
     named = [(option["type"], int(option["value"])) for option in _flat(data) if option["type"] in _SNOWFLAKES]
     if target is not None:
         named.append((USER_OPTION, target))
@@ -165,10 +164,12 @@ def resolved(data: dict[str, Any], target: int | None, world: World) -> dict[str
             found.setdefault("channels", {})[str(snowflake)] = partial
         elif kind in (USER_OPTION, MENTIONABLE):
             someone = world.user(snowflake)
+            found.setdefault("users", {})[str(snowflake)] = payloads.user(someone)
+            if guild is None or snowflake not in guild.members:
+                continue
             member = {**payloads.member(someone, _WELL), "permissions": "0"}
             for key in ("user", "deaf", "mute"):
                 del member[key]
-            found.setdefault("users", {})[str(snowflake)] = payloads.user(someone)
             found.setdefault("members", {})[str(snowflake)] = member
     return found
 

@@ -193,7 +193,8 @@ class Interactions:
         if there is not None and where is None:
             where = next((one for one in there.channels.values() if one.kind == "text"), None)
         home = guild if guild is not None else user
-        return Place(person, there, where.id if where else home + 1, where, locale, permissions)
+        installed = there.joined if there is not None else self._world.shares_guild(user)
+        return Place(person, there, where.id if where else home + 1, where, locale, permissions, installed)
 
     def _envelope(self, kind: int, place: Place) -> dict[str, Any]:
         return interaction_payloads.envelope(self._identity.application_id, *self._new(), kind, place)
@@ -213,12 +214,14 @@ class Interactions:
         definition = self._commands.find(root, kind, guild)
         if definition is None and self._commands.all() + self._commands.all(guild):
             raise Impossible(f"/{root} is not registered")
-        if definition is not None and guild is None and 1 not in definition.get("contexts", [0, 1, 2]):
-            raise Impossible(f"/{root} cannot be used in direct messages")
+        if definition is not None and (0 if place.guild else 1) not in definition.get("contexts", [0, 1, 2]):
+            raise Impossible(f"/{root} cannot be used in {'guilds' if place.guild else 'direct messages'}")
+        if definition is not None and not place.installed and 1 not in definition.get("integration_types", [0]):
+            raise Impossible(f"/{root} cannot be used where the bot is not")
         interaction = self._envelope(interaction_type, place)
         command_id = int(definition["id"]) if definition else self._identity.application_id + 1
         data = interaction_payloads.command_data(name, kind, definition, options, focused, command_id)
-        if found := interaction_payloads.resolved(data, target, self._world):
+        if found := interaction_payloads.resolved(data, target, self._world, place.guild):
             data["resolved"] = found
         if target is not None:
             data["target_id"] = str(target)

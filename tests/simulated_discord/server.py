@@ -84,7 +84,8 @@ class SimulatedDiscord:
         self.faults.on_change(self._on_fault)
 
         # What README.md promises under "Actions", "Interactions" and "Faults".
-        self.add_user, self.user, self.remove_member = world.add_user, world.user, world.remove_member
+        self.add_user, self.user = world.add_user, world.user
+        self.add_member, self.remove_member = world.add_member, world.remove_member
         self.add_guild, self.add_bot, self.remove_guild = world.add_guild, world.add_bot, world.remove_guild
         self.outage, self.recover = world.outage, world.recover
         self.rename_guild, self.set_afk_channel = world.rename_guild, world.set_afk_channel

@@ -55,6 +55,15 @@ class World:
         """The user, or Impossible."""
         return _known(self.users, user_id, "user")
 
+    def add_member(self, guild: int, user: int) -> None:
+        """The user joins the guild."""
+        self.user(user)
+        self.guild(guild).members.add(user)
+
+    def shares_guild(self, user: int) -> bool:
+        """Whether the user is in a guild in which the bot is."""
+        return any(guild.joined and user in guild.members for guild in self.guilds.values())
+
     def remove_member(self, guild: int, user: int) -> None:
         """The user leaves the guild, and its voice."""
         there = self.guild(guild)

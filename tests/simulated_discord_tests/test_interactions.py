@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -71,6 +72,7 @@ async def test_registered_commands_decide_what_people_can_send(discord: Simulate
     command = {"name": "stats", "description": "Hours", "options": [who, days], "contexts": [0]}
     discord.commands.overwrite(None, [command])
     guild, ada, bob = discord.add_guild(), discord.add_user("ada"), discord.add_user("bob")
+    discord.add_member(guild, bob)
     await discord.command("stats", ada, guild=guild, options={"who": bob, "days": 7})
     data = endpoint.seen[0]["data"]
     assert data["id"] == discord.commands.all()[0]["id"]
@@ -88,6 +90,52 @@ async def test_registered_commands_decide_what_people_can_send(discord: Simulate
         with pytest.raises(Impossible):
             await discord.command(name, ada, guild=place, options=options)
     assert len(endpoint.seen) == 1
+
+
+async def test_only_members_are_resolved_as_members(discord: SimulatedDiscord, endpoint: Endpoint) -> None:
+    """Of whoever left, or was never there, there is the user alone."""
+    discord.commands.overwrite(
+        None, [{"name": "stats", "description": "x", "options": [{"name": "who", "description": "w", "type": 6}]}]
+    )
+    guild, ada, bob = discord.add_guild(), discord.add_user("ada"), discord.add_user("bob")
+    for change, members in ((None, []), (discord.add_member, [str(bob)]), (discord.remove_member, [])):
+        if change is not None:
+            change(guild, bob)
+        await discord.command("stats", ada, guild=guild, options={"who": bob})
+        resolved = endpoint.seen[-1]["data"]["resolved"]
+        assert list(resolved.get("members", {})) == members
+        assert list(resolved["users"]) == [str(bob)]
+
+
+async def test_where_the_bot_is_not_only_a_users_own_commands_work(
+    discord: SimulatedDiscord, endpoint: Endpoint
+) -> None:
+    """In a guild it left, and in direct messages of somebody who shares no guild with it: by the person's account."""
+    contexts = {"server": ([0], [0]), "both": ([0, 1], [0]), "anywhere": ([0, 1], [0, 1]), "direct": ([1], [0, 1])}
+    discord.commands.overwrite(
+        None,
+        [
+            {"name": name, "description": "x", "contexts": where, "integration_types": kinds}
+            for name, (where, kinds) in contexts.items()
+        ],
+    )
+    guild, ada = discord.add_guild(), discord.add_user("ada")
+
+    async def possible(guild: int | None) -> dict[str, dict[str, str]]:
+        owners = {}
+        for name in contexts:
+            with contextlib.suppress(Impossible):
+                await discord.command(name, ada, guild=guild)
+                owners[name] = endpoint.seen[-1]["authorizing_integration_owners"]
+        return owners
+
+    mine = {"1": str(ada)}
+    assert await possible(None) == {"anywhere": mine, "direct": mine}
+    assert await possible(guild) == {name: {"0": str(guild)} for name in ("server", "both", "anywhere")}
+    assert await possible(None) == {name: {"0": "0"} for name in ("both", "anywhere", "direct")}
+    discord.remove_guild(guild)
+    assert await possible(guild) == {"anywhere": mine}
+    assert await possible(None) == {"anywhere": mine, "direct": mine}
 
 
 async def test_autocomplete_marks_the_focused_option(discord: SimulatedDiscord, endpoint: Endpoint) -> None:
