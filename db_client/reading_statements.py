@@ -73,6 +73,32 @@ def open_sessions(
     )
 
 
+def guild_names(shard_id: int, shard_count: int, *, after: int = 0, limit: int = 2**63 - 1) -> Statement:
+    """What one shard's guilds are called here, by guild_id: guild_id, name, afk_channel_id, revision.
+
+    Those after `after`, `limit` at most; none of which no name is known.
+    """
+    return Statement(
+        "SELECT guild_id, name, afk_channel_id, revision FROM guilds"
+        " WHERE guild_id > :after AND name <> '' AND (guild_id >> 22) % :shard_count = :shard_id"
+        " ORDER BY guild_id LIMIT :limit",
+        {"shard_id": shard_id, "shard_count": shard_count, "after": after, "limit": limit},
+    )
+
+
+def channel_names(shard_id: int, shard_count: int, *, after: int = 0, limit: int = 2**63 - 1) -> Statement:
+    """What one shard's channels are called here, by channel_id: channel_id, guild_id, name, kind, revision.
+
+    Those after `after`, `limit` at most; none that is marked deleted.
+    """
+    return Statement(
+        "SELECT channel_id, guild_id, name, kind, revision FROM channels"
+        " WHERE channel_id > :after AND deleted_at IS NULL AND (guild_id >> 22) % :shard_count = :shard_id"
+        " ORDER BY channel_id LIMIT :limit",
+        {"shard_id": shard_id, "shard_count": shard_count, "after": after, "limit": limit},
+    )
+
+
 def watermark(shard_id: int) -> Statement:
     """The shard's watermark as the service knows it: observed_at."""
     return Statement("SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id", {"shard_id": shard_id})

@@ -24,7 +24,12 @@ _VIDEO, _STREAM = int(Flags.VIDEO), int(Flags.STREAM)
 
 
 class Malformed(ValueError):
-    """A frame that cannot be read; the text says which kind of frame and why, and never holds anything from it."""
+    """A frame that cannot be read; the text says which kind of frame and why, and never holds anything from it.
+
+    `user_id` is whose voice state it is, if at least that can be read.
+    """
+
+    user_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,12 @@ class Resumed:
 
 
 class VoiceState(NamedTuple):
-    """Where a person of a guild is now; `channel_id` None is nowhere, `is_bot` None is not known."""
+    """Where a person of a guild is now; `channel_id` None is nowhere, where bots always are."""
 
     guild_id: int
     user_id: int
     channel_id: int | None
     flags: int
-    is_bot: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,8 @@ class RollCall:
     afk_channel_id: int | None
     channels: tuple[ChannelInfo, ...]
     voice_states: tuple[VoiceState, ...]
-    unreadable: int
-    """How many entries of the snapshot were left out because they cannot be read."""
+    unreadable: tuple[int, ...] = ()
+    """Whose voice states were left out because they cannot be read, as far as that can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +189,9 @@ def _flags(state: Mapping[str, Any]) -> int:
     )
 
 
-def _is_bot(member: object) -> bool | None:
+def _is_bot(member: object) -> bool:
     user = member.get("user") if isinstance(member, dict) else None
-    return bool(user.get("bot", False)) if isinstance(user, dict) else None
+    return isinstance(user, dict) and bool(user.get("bot", False))
 
 
 def _ready(data: Mapping[str, Any]) -> Ready:
@@ -204,9 +208,8 @@ def _voice_state(data: Mapping[str, Any]) -> VoiceState | Seen:
     return VoiceState(
         snowflake(data["guild_id"]),
         snowflake(data["user_id"]),
-        _optional(data.get("channel_id")),
+        None if _is_bot(data.get("member")) else _optional(data.get("channel_id")),
         _flags(data),
-        _is_bot(data.get("member")),
     )
 
 
@@ -218,16 +221,24 @@ def _channel(data: Mapping[str, Any]) -> ChannelInfo:
     )
 
 
-def _readable(make: Callable[[Any], Any], entries: object) -> tuple[list[Any], int]:
-    """What `make` makes of the entries, and how many it could not read."""
+def _readable(make: Callable[[Any], Any], entries: object) -> tuple[list[Any], list[object]]:
+    """What `make` makes of the entries, and those that it could not read."""
     made: list[Any] = []
-    unreadable = 0
+    unreadable: list[object] = []
     for entry in entries if isinstance(entries, list) else ():
         try:
             made.append(make(entry))
         except (Malformed, KeyError, TypeError, ValueError, AttributeError):
-            unreadable += 1
+            unreadable.append(entry)
     return made, unreadable
+
+
+def _user_of(state: object) -> int | None:
+    """Whose voice state it is; None if that cannot be read."""
+    try:
+        return snowflake(state.get("user_id")) if isinstance(state, dict) else None
+    except Malformed:
+        return None
 
 
 def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable:
@@ -236,29 +247,28 @@ def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable:
         return GuildUnavailable(guild_id)
     if not isinstance(data.get("voice_states"), list):
         raise Malformed("a guild without its voice states says nothing about who is there")
-    bots, unreadable = _readable(lambda member: (snowflake(member["user"]["id"]), _is_bot(member)), data.get("members"))
-    is_bot: dict[int, bool | None] = dict(bots)
+    members, _ = _readable(lambda member: (snowflake(member["user"]["id"]), _is_bot(member)), data.get("members"))
+    bots = {user_id for user_id, is_bot in members if is_bot}
 
     def present(state: Mapping[str, Any]) -> VoiceState:
         user_id = snowflake(state["user_id"])
-        bot = _is_bot(state.get("member"))
+        is_bot = user_id in bots or _is_bot(state.get("member"))
         return VoiceState(
             guild_id=guild_id,
             user_id=user_id,
-            channel_id=_optional(state.get("channel_id")),
+            channel_id=None if is_bot else _optional(state.get("channel_id")),
             flags=_flags(state),
-            is_bot=is_bot.get(user_id) if bot is None else bot,
         )
 
-    states, bad_states = _readable(present, data["voice_states"])
-    channels, bad_channels = _readable(_channel, data.get("channels"))
+    states, unreadable = _readable(present, data["voice_states"])
+    channels, _ = _readable(_channel, data.get("channels"))
     return RollCall(
         guild_id=guild_id,
         name=str(data.get("name") or ""),
         afk_channel_id=_optional(data.get("afk_channel_id")),
         channels=tuple(channel for channel in channels if channel.kind in NAMED_TYPES),
         voice_states=tuple(states),
-        unreadable=unreadable + bad_states + bad_channels,
+        unreadable=tuple(user_id for state in unreadable if (user_id := _user_of(state)) is not None),
     )
 
 
@@ -343,6 +353,8 @@ def _dispatch(frame: dict[str, Any]) -> Frame:
     try:
         return Frame(make(frame.get("d")), sequence if isinstance(sequence, int) else None)
     except Malformed as problem:
-        raise Malformed(f"{kind}: {problem}") from None
+        malformed = Malformed(f"{kind}: {problem}")
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise Malformed(f"{kind}: {type(problem).__name__}") from None
+        malformed = Malformed(f"{kind}: {type(problem).__name__}")
+    malformed.user_id = _user_of(frame.get("d"))
+    raise malformed

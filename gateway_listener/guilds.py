@@ -35,6 +35,11 @@ class GuildState:
         self.seen_since, self.unseen_since, self.restored = now, None, False
         self.first_seen = self.first_seen or now
 
+    @property
+    def is_recorded(self) -> bool:
+        """True if a recorded session is open here."""
+        return any(session.ended_at is None for stay in self.seats.values() for session in stay.recorded)
+
     def sit(self, stay: Stay) -> None:
         """The person is in the channel."""
         self.seats[stay.user_id] = stay

@@ -52,7 +52,7 @@ def heal(
             continue
         if session_id not in open_there and stay.has_recorded(session_id) and stay.written_at <= mark:
             drift["missing"] += 1
-            ledger.write_again(stay, session_id)
+            ledger.write_again(stay, session_id, now)
     return drift
 
 
@@ -71,15 +71,16 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
     began = min((session.started_at for session in running), default=stay.started_at)
     if row.started_at > began and not stay.contested:
         stay.contested = True
+        ledger.taken_back.add((row.guild_id, row.channel_id))
         ledger.items.append(Retraction(row.session_id, row.user_id, ledger.next_revision(now)))
         for session in running:
-            ledger.write_again(stay, session.session_id)
+            ledger.write_again(stay, session.session_id, now)
         return
     for session in running:
         ledger.items.append(Retraction(session.session_id, row.user_id, ledger.next_revision(now)))
         ledger.items.append(Note(open_key(session.session_id), None))
     stay.go_on_from(row)
-    ledger.write_again(stay, row.session_id)
+    ledger.write_again(stay, row.session_id, now)
 
 
 def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) -> None:
@@ -99,5 +100,5 @@ def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) 
         last_written = max(row.started_at, row.flags_at)
         looked_at = max(last_written, now if guild is None else guild.seen_since or now)
         stay.end(last_written, "guild_left" if guild is None else "roll_call", since=last_written, until=looked_at)
-    ledger.enter(stay)
+    ledger.enter(stay, now)
     ledger.ended(stay, now)

@@ -66,10 +66,13 @@ class Lateness:
         return False
 
     def read(self, now: int) -> int | None:
-        """A frame is read; since when it may have waited, None if it has not."""
+        """Something is read now; since when it may have waited, None if it has not."""
         self._look(now)
-        self._heard_at = now
         return self.since
+
+    def heard(self, now: int) -> None:
+        """What is read now may tell how long a later heartbeat's way had been free. (No stranger caused it.)"""
+        self._heard_at = now
 
     def _look(self, now: int) -> None:
         if now - self._turned_at > self._late_ms:

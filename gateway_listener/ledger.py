@@ -1,15 +1,16 @@
 """What may be recorded of the stays, and what was: stays and consent in, records out. No clock, no disk, no network.
 
 Everyone's stays are held here, in memory; nothing about a person leaves it before a consent of theirs covers the time.
+What leaves it (records, their order, ids and revisions, and when) is the same whether anybody else is there or not.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from db_client.records import Retraction
-from gateway_listener.consent import Consents, Decision, Interval
+from gateway_listener.consent import Consents, Decision
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
@@ -22,43 +23,64 @@ MOST_REMEMBERED = 100_000
 
 
 class Ledger:
-    """Stays by person, the consents, and the sessions that were made of them."""
+    """Stays by person, the consents, and the sessions that were made of them; `new_id` makes ids for stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
         self.consents = Consents()
         self.channels = Channels()
         self.items: list[Item] = []
         self.recording = False
-        self.touched: set[int] = set()
-        """Guilds in which something was recorded since the names were last looked at."""
+        self.informed = False
+        """True once it is known who is in: before that nothing is written, nor taken back."""
+        self.touched: dict[tuple[int, int], None] = {}
+        """Guild and channel of what was recorded since the names were last looked at."""
+        self.taken_back: set[tuple[int, int]] = set()
+        """Guild and channel of what is written anew since then, as it may have gone, and the channel's name with it."""
         self.revision = 0
         self._stays: dict[int, tuple[Stay, ...]] = {}
-        self._ended: deque[Stay] = deque()
-        self._differing: dict[Stay, None] = {}
+        self._ended: tuple[deque[tuple[int, Stay]], deque[tuple[int, Stay]]] = (deque(), deque())
+        """Stays that are over, and since when: those of nobody concerned, and the others."""
+        self._differing: dict[Stay, int] = {}
+        """The stays that the next `write` looks at, and when each became different."""
         self._noted: dict[int, int] = {}
         """By whose decision (its version) each person is in, as the notes have it."""
         self._knew: frozenset[int] = frozenset()
 
     # --- stays ---
 
-    def enter(self, stay: Stay) -> None:
+    def enter(self, stay: Stay, now: int) -> None:
         """Takes a new stay in."""
         self._stays[stay.user_id] = (*self._stays.get(stay.user_id, ()), stay)
-        self._differing[stay] = None
+        self.changed(stay, now)
 
-    def changed(self, stay: Stay) -> None:
-        """Something about the stay is different: it is looked at by the next `write`."""
-        self._differing[stay] = None
+    def changed(self, stay: Stay, now: int) -> None:
+        """Something about the stay is different: if that concerns a record, the next `write` looks at it."""
+        if self._concerns(stay):
+            self._differing[stay] = now
+
+    def _concerns(self, stay: Stay) -> bool:
+        """True if something of the stay is recorded, or a consent lasts until after its beginning."""
+        if stay.recorded:
+            return True
+        intervals = self.consents.of(stay.user_id)
+        return bool(intervals) and (intervals[-1].to_at is None or intervals[-1].to_at > stay.started_at)
 
     def ended(self, stay: Stay, now: int) -> None:
         """The stay is over; it is remembered for a while."""
-        self._differing[stay] = None
-        self._ended.append(stay)
-        while self._ended and (self._ended[0].ended_until < now - REMEMBERED_MS or len(self._ended) > MOST_REMEMBERED):
-            self.drop(self._ended.popleft())
+        self.changed(stay, now)
+        ended = self._ended[self._concerns(stay)]
+        ended.append((now, stay))
+        if len(ended) > MOST_REMEMBERED:
+            self._drop(ended.popleft()[1])
 
-    def drop(self, stay: Stay) -> None:
-        """Forgets a stay without a word (it is long over, or was a bot's)."""
+    def forget(self, now: int) -> None:
+        """Forgets what has been over for long, without a word."""
+        for ended in self._ended:
+            while ended and ended[0][0] < now - REMEMBERED_MS:
+                self._drop(ended.popleft()[1])
+
+    def _drop(self, stay: Stay) -> None:
         self._differing.pop(stay, None)
         others = tuple(other for other in self._stays.pop(stay.user_id, ()) if other is not stay)
         if others:
@@ -75,9 +97,12 @@ class Ledger:
                 if any(session.ended_at is None for session in stay.recorded):
                     yield stay
 
-    def remembered(self) -> int:
-        """How many stays are held."""
-        return sum(map(len, self._stays.values()))
+    def recorded(self) -> Iterable[Stay]:
+        """The stays of which something is recorded."""
+        for stays in self._stays.values():
+            for stay in stays:
+                if stay.recorded:
+                    yield stay
 
     # --- consent ---
 
@@ -98,6 +123,7 @@ class Ledger:
 
         Returns the stays for which this may make a difference.
         """
+        self.informed = self.informed or complete
         differing: list[Stay] = []
         affected = self.consents.replace(decisions) if complete else self.consents.add(decisions)
         if complete:
@@ -108,31 +134,31 @@ class Ledger:
         for user_id in affected:
             self._note_consent(user_id)
             for stay in self._stays.get(user_id, ()):
-                self._differing[stay] = None
+                self.changed(stay, now)
                 stay.doubted = stay.doubted or not complete
                 differing.append(stay)
         return differing
 
-    def decide_recording(self, decisions: Iterable[ChannelDecision]) -> list[Stay]:
+    def decide_recording(self, decisions: Iterable[ChannelDecision], now: int) -> list[Stay]:
         """Takes in what was decided about channels; the stays for which this may make a difference."""
         different = self.channels.add(decisions)
-        self.items.extend(Note(recording_key(channel_id), now.to_json()) for channel_id, now in different.items())
-        return self._differing_in(different)
+        self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
+        return self._differing_in(different, now)
 
-    def forget_channels(self, guild_id: int, *, but: Collection[int]) -> None:
+    def forget_channels(self, guild_id: int, now: int, *, but: Collection[int]) -> None:
         """What was decided about the guild's channels goes, but for these: they are recorded as if it never was."""
         forgotten = self.channels.forget(guild_id, but=but)
         self.items.extend(Note(recording_key(channel_id), None) for channel_id in forgotten)
-        self._differing_in(forgotten)
+        self._differing_in(forgotten, now)
 
-    def _differing_in(self, different: Collection[int]) -> list[Stay]:
+    def _differing_in(self, different: Collection[int], now: int) -> list[Stay]:
         differing = (
             [stay for stays in self._stays.values() for stay in stays if stay.channel_id in different]
             if different
             else []
         )
         for stay in differing:
-            self._differing[stay] = None
+            self.changed(stay, now)
             stay.doubted = True
         return differing
 
@@ -166,45 +192,53 @@ class Ledger:
         self.revision = max(self.revision + 1, now)
         return self.revision
 
-    def start_recording(self) -> None:
+    def start_recording(self, now: int) -> None:
         """What was recorded before is known: from now on differences are written; all stays are looked at once."""
         self.recording = True
         for stays in self._stays.values():
-            self._differing.update(dict.fromkeys(stays))
+            for stay in stays:
+                self.changed(stay, now)
 
-    def write(self, now: int) -> None:
+    def write(self) -> None:
         """Adds to `items` the records that make the recorded sessions what the stays and the consents imply."""
-        if not self.recording:
+        if not (self.recording and self.informed):
             return
-        for stay in self._differing:
-            intervals = self.consents.of(stay.user_id)
-            if intervals or stay.recorded:
-                self._write(stay, intervals, now)
+        for stay, since in self._differing.items():
+            self._write(stay, since)
         self._differing.clear()
 
-    def _write(self, stay: Stay, intervals: Iterable[Interval], now: int) -> None:
-        revision = self.next_revision(now)
-        desired = sessions_of(stay, intervals, revision, self.channels.holes(stay.channel_id))
+    def _write(self, stay: Stay, since: int) -> None:
+        if not stay.stay_id:
+            stay.stay_id = self._new_id()
+        revision = max(self.revision + 1, since)
+        desired = sessions_of(stay, self.consents.of(stay.user_id), revision, self.channels.holes(stay.channel_id))
+        place = stay.guild_id, stay.channel_id
         # Most stays are recorded for the first time, and then there is nothing to compare.
         for change in changes(stay.recorded, desired, again=stay.doubted) if stay.recorded else desired:
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))
             else:
                 self.items.append(change)
-                self.touched.add(stay.guild_id)
-            stay.written_at = revision
+                self.touched[place] = None
+                if stay.doubted:
+                    self.taken_back.add(place)
+            self.revision = stay.written_at = revision
         stay.recorded = tuple(desired)
         stay.doubted = False
 
-    def write_again(self, stay: Stay, session_id: str) -> None:
+    def write_again(self, stay: Stay, session_id: str, now: int) -> None:
         """The service does not have this session as it should: it is written anew, with a newer revision."""
         stay.recorded = tuple(session for session in stay.recorded if session.session_id != session_id)
-        self._differing[stay] = None
+        self.changed(stay, now)
+
+    def has_news_of(self, channel_id: int) -> bool:
+        """True if the next `write` looks at a stay in that channel."""
+        return any(stay.channel_id == channel_id for stay in self._differing)
 
     @property
     def unwritten(self) -> bool:
         """True while there is something that the next `write` looks at."""
-        return self.recording and bool(self._differing)
+        return self.recording and self.informed and bool(self._differing)
 
     def take(self) -> list[Item]:
         """The items so far, in order; they are the caller's now."""

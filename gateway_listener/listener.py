@@ -8,7 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 
-from db_client.records import Installation, Watermark
+from db_client.records import Channel, Installation, Watermark
 from db_client.store import QueueStatistics, Store
 from gateway_listener import health, reading
 from gateway_listener.application import OtherApplication, verified
@@ -38,7 +38,14 @@ QUEUE_ANSWERS_WITHIN = 1.0
 class Listener:
     """One shard's listener; `run` goes on until `stop` is called or Discord will not have it."""
 
-    def __init__(self, settings: Settings, *, store: Store | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
         self.metrics_port = settings.metrics_port
         self._settings = settings
         self._clock = clock or Clock()
@@ -46,7 +53,7 @@ class Listener:
         self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
         self._beats: set[asyncio.Task[None]] = set()
         self._told_late = False
-        self._tracker = Tracker(new_id=stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
+        self._tracker = Tracker(new_id=new_id or stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
         self._drift: Counter[str] = Counter()
@@ -99,7 +106,7 @@ class Listener:
         try:
             await self._first_read()
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
-            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._look)))
+            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare_guilds)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._ask)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
             await self._supervise(self._supervisor)
@@ -124,12 +131,12 @@ class Listener:
     # --- frames ---
 
     def _on_frame(self, received: object) -> None:
-        self._counts["frames"] += 1
         try:
             frame = read(received)
         except Malformed as problem:
-            self._counts["malformed"] += 1
-            log.warning("a frame was left out", extra={"reason": str(problem)})
+            if problem.user_id is None or self._tracker.tracks(problem.user_id):
+                self._counts["malformed"] += 1
+                log.warning("a frame was left out", extra={"reason": str(problem)})
             return
         if frame is None:
             return
@@ -137,20 +144,24 @@ class Listener:
         late_since = self._lateness.read(now)
         if type(frame.content) is not VoiceState:
             late_since = self._feel(frame.content, now)
-        if late_since is not None:
-            self._tell_late(now - late_since)
+        proof = self._tracker.is_proof(frame.content)
+        if proof:
+            self._lateness.heard(now)
         try:
             self._tracker.see(frame, now, late_since=late_since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
-            self._counts["failed"] += 1
-            place = traceback.extract_tb(problem.__traceback__)[-1]
-            log.error(  # without the exception's text, which may hold an id
-                "a frame could not be followed; the next roll call puts it right",
-                extra={"cause": type(problem).__name__, "place": f"{place.name}:{place.lineno}"},
-            )
-        if self._handing_over is None:
-            self._hand_over()
+            if proof or type(frame.content) is not VoiceState:
+                self._tell_failure(problem)
+        if self._handing_over is None and self._hand_over():
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
+
+    def _tell_failure(self, problem: Exception) -> None:
+        self._counts["failed"] += 1
+        place = traceback.extract_tb(problem.__traceback__)[-1]
+        log.error(  # without the exception's text, which may hold an id
+            "a frame could not be followed; the next roll call puts it right",
+            extra={"cause": type(problem).__name__, "place": f"{place.name}:{place.lineno}"},
+        )
 
     def _feel(self, content: Content, now: int) -> int | None:
         """What the frame says about the connection; since when frames are being read late after it."""
@@ -158,24 +169,28 @@ class Listener:
         if self._supervisor is not None:
             self._supervisor.felt(content)
         if isinstance(content, Ack):
+            self._tell_late(now)
             late.acknowledged()
         elif isinstance(content, Hello):
             late.connected(now)
         elif isinstance(content, (Ready, Resumed)):
             late.opened()
-        if late.since is None:
-            self._told_late = False
         return late.since
 
-    def _tell_late(self, milliseconds: int) -> None:
-        self._counts["late"] += 1
-        if not self._told_late:
-            self._told_late = True
-            by = f"{milliseconds} ms"
+    def _tell_late(self, now: int) -> None:
+        """Says it once, whatever is read late: the clock and the heartbeats say it, not the frames."""
+        since = self._lateness.since
+        if since is not None and not self._told_late:
+            self._counts["late"] += 1
+            by = f"{now - since} ms"
             log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
+        self._told_late = since is not None
 
     def _come_round(self) -> None:
-        if self._lateness.turned(self._clock.now()) and self._supervisor is not None:
+        now = self._clock.now()
+        asks = self._lateness.turned(now)
+        self._tell_late(now)
+        if asks and self._supervisor is not None:
             self._counts["heartbeats_to_know"] += 1
             beat = asyncio.get_running_loop().create_task(self._supervisor.beat())
             self._beats.add(beat)  # it is not awaited: a connection that takes nothing must not stop the turning
@@ -186,12 +201,14 @@ class Listener:
         self._handing_over = None
         self._hand_over()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self) -> bool:
+        """Hands over what there is; False if there is nothing."""
         items = self._tracker.take()
         if items:
             self._recorder.hand_over(items, self._tracker.watermark_to_keep)
         else:
             self._recorder.watermark = self._tracker.watermark_to_keep
+        return bool(items)
 
     # --- what is known from before, and consent ---
 
@@ -258,7 +275,7 @@ class Listener:
             self._verify(await reading.owner(self._store), readable=True)
         if not self._tracker.recording:
             baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
-            baseline.consents, baseline.names = self._memory.consents, self._memory.names
+            baseline.consents = self._memory.consents
             baseline.unrecorded, baseline.foreign = self._memory.unrecorded, self._memory.foreign
             baseline.away = self._memory.away
             self._tracker.restore(baseline, self._clock.now())
@@ -277,7 +294,7 @@ class Listener:
         erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
-            self._tracker.decide(decisions, erased, self._clock.now(), complete=whole)
+            self._tracker.decide(decisions, erased, self._moment_read(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
         if position != self._position:
@@ -293,8 +310,14 @@ class Listener:
         decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
         self._channels_whole = False
         if decisions:
-            self._tracker.decide_recording(decisions, self._clock.now())
+            self._tracker.decide_recording(decisions, self._moment_read())
             self._hand_over()
+
+    def _moment_read(self) -> int:
+        """The time, and whether what is read now is read late: decisions are judged by both."""
+        now = self._clock.now()
+        self._tracker.read_late(self._lateness.read(now), now)
+        return now
 
     # --- now and then ---
 
@@ -306,24 +329,31 @@ class Listener:
                 await result
 
     async def _compare(self) -> None:
-        """Compares the service's open sessions with ours while nothing is on its way."""
+        """Compares the service's open sessions and names with ours while nothing is on its way."""
         if not (self._consent_known.is_set() and self._tracker.sight.ready and self.idle):
             return
         mark = self._tracker.revision
         if not await asyncio.to_thread(self._store.idle):
             return
+        shard_id, shard_count = self._settings.shard_id, self._settings.shard_count
+        standing: set[int] = set()
         try:
-            rows = await reading.open_sessions(self._store, self._settings.shard_id, self._settings.shard_count)
+            rows = await reading.open_sessions(self._store, shard_id, shard_count)
+            drift = self._tracker.compare(rows, mark, self._clock.now())
+            self._counts["comparisons"] += 1
+            self._drift.update(drift)
+            if drift:
+                log.warning("open sessions differed from the service's and were put right", extra=dict(drift))
+            async for page in reading.names(self._store, shard_id, shard_count):
+                self._tracker.compare_names(page, self._clock.now())
+                standing.update(record.channel_id for record in page if isinstance(record, Channel))
+            self._tracker.names_end(standing, mark)
         except reading.CannotRead:
             return
-        drift = self._tracker.compare(rows, mark, self._clock.now())
-        self._counts["comparisons"] += 1
-        self._drift.update(drift)
-        if drift:
-            log.warning("open sessions differed from the service's and were put right", extra=dict(drift))
-        self._hand_over()
+        finally:
+            self._hand_over()
 
-    async def _look(self) -> None:
+    async def _compare_guilds(self) -> None:
         """Compares what the service has about the shard's guilds with what Discord says about them."""
         if not (self._tracker.recording and self._tracker.sight.ready):
             return
@@ -385,7 +415,7 @@ class Listener:
     def condition(self) -> health.Condition:
         """What the pages show."""
         supervisor, tracker, recorder = self._supervisor, self._tracker, self._recorder
-        now = self._clock.now()
+        now = tracker.pass_to(self._clock.now())
         last_seen = max(tracker.sight.watermark or 0, self._started_at)
         waits = supervisor is not None and supervisor.waiting_for_budget
         return health.Condition(
@@ -402,8 +432,8 @@ class Listener:
             },
             gauges=self._gauges(now),
             counters={
-                "frames": ("Frames received, and what became of them", "kind", self._counts),
-                "tracked": ("Stays begun and ended, by cause", "kind", tracker.counts),
+                "frames": ("What became of frames, and was done beside them", "kind", self._counts),
+                "tracked": ("Stays of people with consent begun and ended, by cause", "kind", tracker.counts),
                 "recorded": ("What the recorder did", "kind", recorder.counts),
                 "connections": ("What the supervisor did", "kind", supervisor.counts if supervisor else {}),
                 "drift": ("Open sessions that differed from the service's and were put right", "kind", self._drift),

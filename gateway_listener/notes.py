@@ -11,7 +11,6 @@
 | `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
 | `left:<guild_id>` | since when the bot is, or was, not in a guild |
 | `recording:<channel_id>` | guild, version and times of a channel that is, or was, not recorded |
-| `names:<guild_id>` | the names that were announced |
 | `identifies` | when IDENTIFY was sent in the last day |
 """
 
@@ -23,7 +22,6 @@ from dataclasses import dataclass, field
 
 from db_client.records import Record, Retraction, Undecodable, VoiceSession, from_json
 from gateway_listener.consent import Decision
-from gateway_listener.names import Names
 from gateway_listener.position import Position
 from gateway_listener.recording import Unrecorded
 
@@ -82,13 +80,12 @@ class Memory:
     """How far the consent log was followed."""
     watermark: int | None = None
     unseen: dict[int, int | None] = field(default_factory=dict)
-    names: dict[int, Names] = field(default_factory=dict)
     away: dict[int, int] = field(default_factory=dict)
     """By guild: since when the bot is, or was, not in it."""
     unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
     """By channel."""
     foreign: list[str] = field(default_factory=list)
-    """The notes about guilds of another shard, which are left out and to be removed."""
+    """The notes that are left out and to be removed: about guilds of another shard, or names, which none is kept of."""
 
 
 def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1) -> Memory:
@@ -103,7 +100,7 @@ def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1
         kind, _, name = key.partition(":")
         try:
             guild_id = _guild_of(kind, name, value)
-            if guild_id is not None and (guild_id >> 22) % shard_count != shard_id:
+            if kind == "names" or (guild_id is not None and (guild_id >> 22) % shard_count != shard_id):
                 memory.foreign.append(key)
             else:
                 _take(memory, kind, name, value)
@@ -121,7 +118,7 @@ def _guild_of(kind: str, name: str, value: str) -> int | None:
         return session.guild_id if isinstance(session, VoiceSession) else None
     if kind == "recording":
         return Unrecorded.from_json(value).guild_id
-    return int(name) if kind in ("unseen", "names", "left") else None
+    return int(name) if kind in ("unseen", "left") else None
 
 
 def _take(memory: Memory, kind: str, name: str, value: str) -> None:
@@ -134,8 +131,6 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         memory.consents[int(name)] = Decision(int(version), int(name), "in", int(at))
     elif kind == "unseen":
         memory.unseen[int(name)] = int(value) or None
-    elif kind == "names":
-        memory.names[int(name)] = Names.from_json(value)
     elif kind == "left":
         memory.away[int(name)] = int(value)
     elif kind == "recording":

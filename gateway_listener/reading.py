@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from db_client.errors import DbClientError, ServiceUnavailable
 from db_client.reading_statements import (
     application,
+    channel_names,
     consent_after,
     consent_between,
+    guild_names,
     guilds_of_shard,
     newest_seq,
     recording_after,
     watermark,
 )
 from db_client.reading_statements import open_sessions as open_sessions_of
-from db_client.records import VoiceSession
+from db_client.records import Channel, Guild, VoiceSession
 from db_client.statements import Statement
 from db_client.store import Store
 from gateway_listener.consent import Decision
@@ -59,6 +61,36 @@ async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[V
         if len(rows) < PAGE:
             return read
         after = read[-1].guild_id, read[-1].user_id
+
+
+def guild_of(row: Mapping[str, Any]) -> Guild:
+    """A row of `guild_names` as the record that would write it."""
+    return Guild(row["guild_id"], row["name"], row["afk_channel_id"], row["revision"])
+
+
+def channel_of(row: Mapping[str, Any]) -> Channel:
+    """A row of `channel_names` as the record that would write it."""
+    return Channel(row["channel_id"], row["guild_id"], row["name"], row["kind"], row["revision"])
+
+
+async def names(store: Store, shard_id: int, shard_count: int) -> AsyncIterator[list[Guild] | list[Channel]]:
+    """What the shard's guilds, and then its channels that are not marked deleted, are called there, page by page."""
+    shard = shard_id, shard_count
+    async for rows in _pages(store, lambda after: guild_names(*shard, after=after, limit=PAGE), "guild_id"):
+        yield [guild_of(row) for row in rows]
+    async for rows in _pages(store, lambda after: channel_names(*shard, after=after, limit=PAGE), "channel_id"):
+        yield [channel_of(row) for row in rows]
+
+
+async def _pages(store: Store, ask: Callable[[int], Statement], key: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """What `ask` gives for the rows after a key, from the beginning to the end."""
+    after = 0
+    while True:
+        (rows,) = await _query(store, ask(after))
+        yield rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1][key]
 
 
 async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:

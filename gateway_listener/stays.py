@@ -23,7 +23,8 @@ class Stay:
 
     The true beginning lies between `not_before` (None: nobody can say) and `started_at`, the true end between
     `ended_from` and `ended_until`. For what was seen live all of them are one moment. `recorded` holds the sessions
-    of this stay that were handed to the recorder, oldest first: what the next ones are compared with.
+    of this stay that were handed to the recorder, oldest first: what the next ones are compared with. Until there is
+    something to record `stay_id` is empty.
     """
 
     stay_id: str

@@ -7,6 +7,7 @@
     tracker.take()                                  # the items for the recorder, in order
     tracker.watermark_to_keep                       # kept together with them
 
+What comes out is the same whether people without consent are there or not.
 Times are milliseconds since 1970 UTC and never run backwards here: an earlier one counts as the latest given.
 """
 
@@ -16,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from db_client.records import VoiceSession
+from db_client.records import Channel, Guild, VoiceSession
 from gateway_listener import frames, heal
 from gateway_listener.consent import Decision
 from gateway_listener.flags import FlagHistory
@@ -31,6 +32,19 @@ from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
 from gateway_listener.stays import Stay, recorded_stay
 
+# No stranger can cause these, and each shows that all before it has arrived.
+_OF_THE_CONNECTION = frozenset(
+    {
+        frames.Ack,
+        frames.Hello,
+        frames.Ready,
+        frames.Resumed,
+        frames.RollCall,
+        frames.GuildUnavailable,
+        frames.GuildGone,
+    }
+)
+
 
 class Tracker:
     """Who is in voice, what of it may be recorded, and since when the gateway is being seen.
@@ -41,12 +55,10 @@ class Tracker:
     def __init__(self, *, new_id: Callable[[], str], tolerance_ms: int) -> None:
         self.counts: Counter[str] = Counter()
         self.sight = Sight()
-        self._new_id = new_id
         self._tolerance = tolerance_ms
-        self._ledger = Ledger()
+        self._ledger = Ledger(new_id)
         self._guilds: dict[int, GuildState] = {}
         self._naming = Naming(self._ledger)
-        self._bots: set[int] = set()
         self._now = 0
         self._unseen_noted: dict[int, int | None] = {}
         self._held_back: list[Stay] = []
@@ -68,35 +80,55 @@ class Tracker:
 
     def see(self, frame: frames.Frame, now: int, *, late_since: int | None = None) -> None:
         """Takes in one frame, which was read at `now`; with `late_since` it may have come at any time since then."""
-        now = self._moment(now)
-        on_time_again = late_since is None and self.sight.late_since is not None
-        self.sight.late_since = late_since
-        if on_time_again:
-            self._look_again()
+        self.read_late(late_since, now)
+        now = self._now
         content = frame.content
+        proof = self.is_proof(content)
         handle = self._handlers.get(type(content))
         if handle is not None:
             if self.sight.repeats(frame):
-                self.counts["repeated"] += 1
+                if proof:
+                    self.counts["repeated"] += 1
             else:
-                if type(content) is not frames.VoiceState:
-                    self._write(now)
+                if type(content) in _OF_THE_CONNECTION:
+                    self._write()
                 handle(content, now)
-        self.sight.saw(now)
-        for guild_id in self.sight.overdue(now):
-            self._note_unseen(self._guild(guild_id))
+        if proof:
+            self.sight.saw(now)
+            for guild_id in self.sight.overdue(now):
+                self._note_unseen(self._guild(guild_id))
+
+    def is_proof(self, content: frames.Content) -> bool:
+        """True if no stranger can have caused it: only that may move what is stored of how far the gateway was seen."""
+        if type(content) is frames.VoiceState:
+            return self.tracks(content.user_id)
+        return type(content) in _OF_THE_CONNECTION
+
+    def tracks(self, user_id: int) -> bool:
+        """True if the person is in, as far as that is known now."""
+        return self._ledger.consents.standing(user_id) is not None
+
+    def read_late(self, since: int | None, now: int) -> None:
+        """From now on what is read may have come at any time since then; None: it has just come."""
+        self.pass_to(now)
+        on_time_again = since is None and self.sight.late_since is not None
+        self.sight.late_since = since
+        if on_time_again:
+            self._look_again()
 
     def decide(self, decisions: Sequence[Decision], erased: Iterable[int], now: int, *, complete: bool = False) -> None:
         """Takes in decisions; with `complete` they are the whole consent log. `erased`: whose erasure is new."""
-        self._write(self._moment(now))
+        self.pass_to(now)
+        self._write()
         for stay in self._ledger.decide(decisions, erased, self._now, complete=complete):
             if stay.ended_at is None:
                 self._hold_back(stay)
 
     def decide_recording(self, decisions: Sequence[ChannelDecision], now: int) -> None:
         """Takes in what managers decided about channels, however often; each is the newest unrecorded time of one."""
-        self._write(self._moment(now))
-        for stay in self._ledger.decide_recording(decisions):
+        self.pass_to(now)
+        self._write()
+        for stay in self._ledger.decide_recording(decisions, self._now):
             if stay.ended_at is None:
                 self._hold_back(stay)
 
@@ -106,12 +138,12 @@ class Tracker:
         May come late, when frames have been seen already: those are then compared with `memory` afterwards.
         """
         begun = max((session.started_at for session in memory.sessions), default=0)
-        now = self._moment(max(now, memory.watermark or 0, begun))
+        now = self.pass_to(max(now, memory.watermark or 0, begun))
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
+        self._ledger.informed = self._ledger.informed or memory.noted
         self._ledger.channels.recall(memory.unrecorded)
-        self._naming.recall(memory.names)
         self._unseen_noted.update(memory.unseen)
         for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:
             guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
@@ -128,26 +160,34 @@ class Tracker:
                 self._leave(self._guilds[guild_id], now)
         self._ledger.items.extend(Note(key, None) for key in memory.foreign)
         self._ledger.items.append(Note(BASELINE, "1"))
-        self._ledger.start_recording()
+        self._ledger.start_recording(now)
 
     def compare(self, rows: Iterable[VoiceSession], mark: int, now: int) -> Counter[str]:
         """Heals what differs between the open sessions of the service (`rows`) and these; how often, by kind.
 
         `mark` is what `revision` was when the rows were asked for and nothing waited: later changes are not judged.
         """
-        now = self._moment(now)
-        self._write(now)
-        return heal.heal(self._ledger, self._guilds, rows, mark, now)
+        now = self.pass_to(now)
+        self._write()
+        return heal.heal(self._ledger, self._known_guilds(), rows, mark, now)
+
+    def compare_names(self, stored: Iterable[Guild | Channel], now: int) -> None:
+        """Tells of those among the names that the service has which are other ones by now, or gone."""
+        self._naming.compare(self._guilds, stored, self.pass_to(now))
+
+    def names_end(self, standing: set[int], mark: int) -> None:
+        """`standing`: the channels of all the names that the service had at `mark`; others have to be told anew."""
+        self._naming.forget_others(standing, mark)
 
     def look(self, standings: Sequence[Standing], channels: Sequence[ChannelDecision], now: int) -> None:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""
-        now = self._moment(now)
+        now = self.pass_to(now)
         self.decide_recording(channels, now)
         self.presence.compare(standings, {decision.channel_id for decision in channels}, now)
 
     def answer(self, guild_id: int, is_there: bool | None, now: int) -> bool:
         """Takes Discord's answer to a question of `presence`; True if the bot is not in the guild, which is news."""
-        news = self.presence.answered(guild_id, is_there, self._moment(now))
+        news = self.presence.answered(guild_id, is_there, self.pass_to(now))
         if news:
             self._naming.guild_left(guild_id)
         return news
@@ -159,12 +199,12 @@ class Tracker:
 
         What changed more than once in between is written once, as it is now.
         """
-        self._write(self._now)
+        self._write()
         return self._ledger.take()
 
     @property
     def unwritten(self) -> bool:
-        """True while something is seen that is in no item yet: `take` makes them."""
+        """True while `take` has something to make items of, or has some."""
         return self._ledger.unwritten or self.presence.unwritten or bool(self._ledger.items)
 
     @property
@@ -177,7 +217,7 @@ class Tracker:
         """The same for whoever has no notes: as early as the guild that has been unseen longest asks for."""
         if not self.recording:
             return None  # nothing is in the items yet, and the service still knows better
-        unseen = [g.unseen_since for g in self._guilds.values() if g.seats and g.unseen_since is not None]
+        unseen = [g.unseen_since for g in self._guilds.values() if g.unseen_since is not None and g.is_recorded]
         return min([*unseen, self.watermark_to_keep or 0]) or None
 
     @property
@@ -196,19 +236,21 @@ class Tracker:
         return self._ledger.recording
 
     def figures(self) -> dict[str, int]:
-        """How much is held in memory: guilds, people in voice, stays, open recorded sessions."""
+        """How much is held in memory: guilds, and of those with consent stays and open sessions."""
+        guilds = self._known_guilds().values()
         return {
-            "guilds": len(self._guilds),
-            "unseen_guilds": sum(guild.seen_since is None for guild in self._guilds.values()),
-            "people_in_voice": sum(len(guild.seats) for guild in self._guilds.values()),
-            "stays_in_memory": self._ledger.remembered(),
+            "guilds": len(guilds),
+            "unseen_guilds": sum(guild.seen_since is None for guild in guilds),
+            "stays_in_memory": sum(1 for _ in self._ledger.recorded()),
             "open_sessions": sum(1 for _ in self._ledger.open_recorded()),
         }
 
     # --- the connection ---
 
-    def _moment(self, now: int) -> int:
+    def pass_to(self, now: int) -> int:
+        """It is `now`, or the latest moment given before if that is later: what has been over for long is forgotten."""
         self._now = max(self._now, now)
+        self._ledger.forget(self._now)
         return self._now
 
     def hang_up(self) -> None:
@@ -237,7 +279,7 @@ class Tracker:
         for stay in held_back:
             if stay.ended_at is None and stay.seen_until is not None:
                 self._hold_back(stay)
-                self._ledger.changed(stay)
+                self._ledger.changed(stay, self._now)
 
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
@@ -270,6 +312,13 @@ class Tracker:
             guild = self._guilds[guild_id] = GuildState(guild_id)
         return guild
 
+    def _known_guilds(self) -> dict[int, GuildState]:
+        """The guilds that Discord has named, or in which something is recorded."""
+        listed = self.presence.here
+        if listed is None:
+            return self._guilds
+        return {key: guild for key, guild in self._guilds.items() if key in listed or guild.is_recorded}
+
     def _last_seen(self, guild: GuildState, now: int) -> int | None:
         """The last moment up to which nothing that happened in the guild can have been missed: now, if it is live."""
         if guild.seen_since is None:
@@ -279,12 +328,12 @@ class Tracker:
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
         guild = self._guild(call.guild_id)
         self.presence.arrived(call.guild_id)
-        self.counts["unreadable"] += call.unreadable
+        self.counts["unreadable"] += sum(map(self.tracks, call.unreadable))
         present: dict[int, frames.VoiceState] = {}
         for state in call.voice_states:
-            if state.channel_id is not None and not self._is_bot(guild, state):
+            if state.channel_id is not None:
                 present[state.user_id] = state
-        self._naming.called(guild, call)
+        self._naming.called(guild, call, now)
         # A guild that is live loses nothing: its snapshot is compared with the last dispatch before it.
         watermark = guild.unseen_since if guild.seen_since is None else self.sight.watermark
         verdict = reconcile(
@@ -301,7 +350,7 @@ class Tracker:
         for user_id in verdict.go_on:
             stay = guild.seats[user_id]
             if stay.history.change(now, present[user_id].flags):
-                self._ledger.changed(stay)
+                self._ledger.changed(stay, now)
         guild.come_in_sight(now)
         self._look_again()
         self._forget_unseen(guild.guild_id)
@@ -330,27 +379,27 @@ class Tracker:
         del self._guilds[guild.guild_id]
 
     def _guild_changed(self, change: frames.GuildChanged, now: int) -> None:
-        self._naming.guild_changed(self._guild(change.guild_id), change)
+        self._naming.guild_changed(self._guild(change.guild_id), change, now)
 
     def _channel_changed(self, change: frames.ChannelChanged, now: int) -> None:
-        self._naming.channel_changed(self._guild(change.guild_id), change)
+        self._naming.channel_changed(self._guild(change.guild_id), change, now)
 
     def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
         guild = self._guild(deleted.guild_id)
         for stay in [stay for stay in guild.seats.values() if stay.channel_id == deleted.channel_id]:
             self._end(guild, stay, "left", self._last_seen(guild, now), now)
-        self._naming.channel_deleted(guild, deleted)
+        if self._ledger.has_news_of(deleted.channel_id):
+            self._write()  # while the channel has its name
+        self._naming.channel_deleted(guild, deleted, now)
 
     # --- people ---
 
     def _voice_state(self, state: frames.VoiceState, now: int) -> None:
         guild = self._guild(state.guild_id)
-        if self._is_bot(guild, state):
-            return
         stay = guild.seats.get(state.user_id)
         if stay is not None and stay.channel_id == state.channel_id:
             if stay.history.change(now, state.flags):
-                self._ledger.changed(stay)
+                self._ledger.changed(stay, now)
             return
         last_seen = self._last_seen(guild, now)
         if stay is not None:
@@ -358,27 +407,13 @@ class Tracker:
         if state.channel_id is not None:
             self._begin(guild, state, "joined" if stay is None else "switched", last_seen, now)
 
-    def _is_bot(self, guild: GuildState, state: frames.VoiceState) -> bool:
-        """Bots have no stays. One that was first seen without its `member` is dropped when it is found out."""
-        if state.is_bot is False:
-            self._bots.discard(state.user_id)
-            return False
-        if not state.is_bot:
-            return state.user_id in self._bots
-        self._bots.add(state.user_id)
-        stay = guild.seats.get(state.user_id)
-        if stay is not None:
-            guild.rise(stay)
-            self._ledger.drop(stay)
-        return True
-
     def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, last_seen: int | None, now: int) -> None:
         """The person is found in a channel at `now`; they came after `last_seen`, if anybody knows that."""
         assert state.channel_id is not None  # noqa: S101 (for the type checker)
         known = last_seen is not None and (not guild.restored or self._ledger.knew(state.user_id))
         names = guild.names
         stay = Stay(
-            stay_id=self._new_id(),
+            stay_id="",
             guild_id=guild.guild_id,
             channel_id=state.channel_id,
             user_id=state.user_id,
@@ -389,8 +424,8 @@ class Tracker:
             history=FlagHistory(now, state.flags),
         )
         guild.sit(stay)
-        self._ledger.enter(stay)
-        self.counts[by] += 1
+        self._ledger.enter(stay, now)
+        self._count(by, stay)
 
     def _end(self, guild: GuildState, stay: Stay, by: str, last_seen: int | None, now: int) -> None:
         """The person is not there any more at `now`; they were at `last_seen`, or else when they came."""
@@ -398,7 +433,11 @@ class Tracker:
         stay.end(last_known(Seat(stay.channel_id, stay.started_at), last_seen), by, since=since, until=now)
         guild.rise(stay)
         self._ledger.ended(stay, now)
-        self.counts[by] += 1
+        self._count(by, stay)
+
+    def _count(self, what: str, stay: Stay) -> None:
+        if self.tracks(stay.user_id):
+            self.counts[what] += 1
 
     # --- what was recorded before ---
 
@@ -409,7 +448,7 @@ class Tracker:
         if not known and guild.first_seen is None:
             stay = recorded_stay(session)
             guild.sit(stay)
-            self._ledger.enter(stay)
+            self._ledger.enter(stay, self._now)
             return
         seat = Seat(session.channel_id, session.started_at)
         looked_at = known[0].started_at if known else guild.first_seen or self._now
@@ -421,14 +460,14 @@ class Tracker:
         ended_at = last_known(seat, watermark)
         since = session.started_at if watermark is None else watermark
         stay.end(min(ended_at, looked_at), "roll_call", since=since, until=looked_at)
-        self._ledger.enter(stay)
+        self._ledger.enter(stay, self._now)
         self._ledger.ended(stay, self._now)
         for later in known:
             later.begin_after(stay)
 
     # --- writing ---
 
-    def _write(self, now: int) -> None:
-        self._ledger.write(now)
-        self._naming.write(self._guilds, now)
-        self.presence.write(now)
+    def _write(self) -> None:
+        self._ledger.write()
+        self._naming.write(self._guilds)
+        self.presence.write(self._now)

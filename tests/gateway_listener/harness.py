@@ -28,7 +28,7 @@ from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
 from gateway_listener.position import Position, Row
 from gateway_listener.presence import Standing
-from gateway_listener.reading import session_of
+from gateway_listener.reading import channel_of, guild_of, session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
@@ -40,7 +40,7 @@ GUILD, DESK, SOFA, AFK = 1 << 30, 101, 102, 103
 ADA, BOB, CAT, BOT = 11, 12, 13, 99
 
 
-def _left_of(record: Record, forget: Forget) -> Record | None:
+def left_of_record(record: Record, forget: Forget) -> Record | None:
     """What `Store.forget` leaves of what waits; entries that have no moment of their own go."""
     if record.person != forget.user_id:
         return record
@@ -144,17 +144,14 @@ class Harness:
                 afk_channel_id=AFK,
                 channels=tuple(frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
                 voice_states=tuple(
-                    frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
+                    frames.VoiceState(guild, user, None if user in bots else channel, flags.get("flags", 0))
                     for user, channel in people.items()
                 ),
-                unreadable=0,
             )
         )
 
-    def state(
-        self, user: int, channel: int | None, *, flags: int = 0, guild: int = GUILD, is_bot: bool | None = False
-    ) -> None:
-        self.see(frames.VoiceState(guild, user, channel, flags, is_bot))
+    def state(self, user: int, channel: int | None, *, flags: int = 0, guild: int = GUILD) -> None:
+        self.see(frames.VoiceState(guild, user, channel, flags))
 
     # --- decisions ---
 
@@ -198,8 +195,9 @@ class Harness:
     def follow_channels(self) -> None:
         """The listener reads which channels are not recorded, as `Listener._read_channels` does."""
         rows = self.service.read(reading_statements.recording_after(0, *self.shard))
-        self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
-        self._settle()
+        if rows:
+            self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)
+            self._settle()
 
     # --- the disk and the service ---
 
@@ -217,7 +215,7 @@ class Harness:
             self._keep(items[:length])
             for item in items[length : length + 1]:
                 self.forgotten.append(item.user_id)
-                self.queue = [left for record in self.queue if (left := _left_of(record, item)) is not None]
+                self.queue = [left for record in self.queue if (left := left_of_record(record, item)) is not None]
             items = items[length + 1 :]
         if self.tracker.watermark_to_keep is not None:
             self.notes[WATERMARK] = str(self.tracker.watermark_to_keep)
@@ -262,7 +260,6 @@ class Harness:
             watermark=seen[0]["observed_at"] if seen else None,
         )
         self.tracker.restore(memory, self.now)
-        self._settle()
         self.follow_channels()
         self.follow(complete=True)
 
@@ -274,7 +271,12 @@ class Harness:
 
     def compare(self) -> dict[str, int]:
         rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]
-        drift = self.tracker.compare(rows, self.tracker.revision, self.now)
+        mark = self.tracker.revision
+        drift = self.tracker.compare(rows, mark, self.now)
+        guilds = [guild_of(row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
+        channels = [channel_of(row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
+        self.tracker.compare_names([*guilds, *channels], self.now)
+        self.tracker.names_end({channel.channel_id for channel in channels}, mark)
         self._settle()
         return dict(drift)
 

@@ -137,6 +137,8 @@ class People:
         for user in there:
             self._stand_up(user)
             self._tell_state(guild, user, None, True)
+        made = {"id": str(channel), "guild_id": str(guild), "type": NAMED[kind], "name": "room"}
+        self._tell(guild, "CHANNEL_CREATE", made)
 
     def outage(self, guild: int) -> bool:
         """Discord loses the guild; False if that is impossible."""

@@ -106,6 +106,10 @@ class Scene:
             what="the listener follows the decision",
         )
 
+    def seated(self, listener: Listener) -> int:
+        """How many people the listener sees in voice, whoever they are; it tells nobody."""
+        return sum(len(guild.seats) for guild in listener._tracker._guilds.values())
+
     async def moment(self) -> None:
         """Until the clock shows another time, so that what follows is later."""
         now = wall_clock()

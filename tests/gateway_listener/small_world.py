@@ -11,7 +11,7 @@ from typing import Any
 from db_client.records import ChannelRecording, ConsentDecision, Record
 from db_client.snowflake import created_at
 from gateway_listener.clock import Clock
-from tests.gateway_listener.people import GUILDS, People, room
+from tests.gateway_listener.people import GUILDS, NAMED, People, room
 from tests.gateway_listener.rooms import Rooms
 from tests.gateway_listener.rules import channel_sessions_of, unseen_counted
 from tests.gateway_listener.tables import Service
@@ -342,6 +342,20 @@ class SmallWorld:
             kept = {record.person for record in watcher.harness.queue if record.person is not None}
             noted = {int(key.partition(":")[2]) for key in watcher.harness.notes if key.startswith("consent:")}
             yield from (f"rule 1: {user} is on the disk and never was in" for user in (kept | noted) - known)
+
+    def wrong_names(self) -> Iterator[str]:
+        """Of a guild that is seen, channels that Discord names and in which a session stands have a name; no others.
+
+        What a second listener told, and took back, it alone would have told again.
+        """
+        named = {row["channel_id"] for row in self.service.rows("SELECT * FROM channels")}
+        recorded = {(row["guild_id"], row["channel_id"]) for row in self.rows()}
+        for channel in named - {channel for _, channel in recorded}:
+            yield f"{channel} has a name, and nothing is recorded there"
+        for guild, channel in recorded:
+            is_named = guild in self.watcher.seen_since and channel in {room(guild, kind) for kind in NAMED}
+            if is_named and channel not in named and not self.seconds:
+                yield f"{channel} has no name"
 
     def wrong_views(self) -> Iterator[str]:
         """What is derived from the sessions and is not what they imply."""

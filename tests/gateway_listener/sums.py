@@ -1,32 +1,29 @@
-"""Is what a session says of itself what happened in it? The five durations and the AFK flag. Pure."""
+"""Is what a session says of itself what happened in it? The four durations and the AFK flag. Pure."""
 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from db_client.records import Flags
-from tests.gateway_listener.truth import FOREVER, Row, Span, Truth, end_of, text_of, within, without
+from tests.gateway_listener.truth import FOREVER, Row, Span, Truth, end_of, text_of, within
 
 NAMES = {
     "muted_ms": Flags.MUTED,
     "deafened_ms": Flags.DEAFENED,
     "video_ms": Flags.VIDEO,
     "stream_ms": Flags.STREAM,
-    "alone_ms": Flags.ALONE,
 }
 
 
 def wrong_sums(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
     """Durations that are not the true ones, give or take the time in which nobody looked."""
-    alone = _alone(truth)
     for row in rows:
         begin, end = row["started_at"], min(end_of(row), truth.now)
         seen = truth.seen.get(row["guild_id"], ())
         unseen = (end - begin) - _length(within([(begin, end)], seen))
         for name, flag in NAMES.items():
-            spans = alone[row["user_id"]] if flag is Flags.ALONE else _held(truth, row["user_id"], flag)
+            spans = _held(truth, row["user_id"], flag)
             stored = row[name]
             if row["ended_at"] is None and row["flags"] & flag:
                 stored += end - row["flags_at"]
@@ -55,19 +52,6 @@ def _held(truth: Truth, user_id: int, flag: int) -> list[Span]:
     """When the person had the flag."""
     changes = [*truth.flags.get(user_id, ()), (FOREVER, 0)]
     return [(a, b) for (a, flags), (b, _) in itertools.pairwise(changes) if flags & flag and a < b]
-
-
-def _alone(truth: Truth) -> dict[int, list[Span]]:
-    """When each person was the only one in their channel, whoever the others are."""
-    alone: dict[int, list[Span]] = defaultdict(list)
-    for stay in truth.stays:
-        others = [
-            (other.from_at, other.to_at)
-            for other in truth.stays
-            if other.channel_id == stay.channel_id and other.user_id != stay.user_id
-        ]
-        alone[stay.user_id] += [(a, b) for a, b in without([(stay.from_at, stay.to_at)], others) if a < b]
-    return alone
 
 
 def wrong_afk(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:

@@ -33,7 +33,7 @@ def test_what_is_written_together_is_what_is_written_one_by_one(
             here.pass_ms(pause)
         one_by_one.state(user, channel, flags=flags)
         together.tracker.see(
-            Frame(frames.VoiceState(GUILD, user, channel, flags, False), next(together._sequence)), together.now
+            Frame(frames.VoiceState(GUILD, user, channel, flags), next(together._sequence)), together.now
         )
         if number in pauses:
             together.ack()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db_client.records import VoiceSession
+from db_client.records import Flags, VoiceSession
 from gateway_listener.sessions import sessions_of
 from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, SOFA, Harness
 
@@ -27,7 +27,7 @@ def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], en
     world.connect({GUILD: {}})
     in_time, delayed = made[: len(made) - late], made[max(0, len(made) - late) :]
     world.now = NOON + 105
-    world.state(ADA, DESK)
+    world.state(ADA, DESK, flags=Flags.MUTED)
     world.now = NOON + 300
     for moment, decision in in_time:
         world.decide(ADA, decision, NOON + moment)
@@ -39,8 +39,8 @@ def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], en
         world.decide(ADA, decision, NOON + moment)
     (stay,) = world.tracker._ledger.stays_of(ADA, GUILD)
     expected = sessions_of(stay, world.tracker._ledger.consents.of(ADA))
-    found = [(row["session_id"], row["started_at"], row["ended_at"], row["alone_ms"]) for row in world.rows(ADA)]
-    assert found == [(s.session_id, s.started_at, s.ended_at, s.alone_ms) for s in expected]
+    found = [(row["session_id"], row["started_at"], row["ended_at"], row["muted_ms"]) for row in world.rows(ADA)]
+    assert found == [(s.session_id, s.started_at, s.ended_at, s.muted_ms) for s in expected]
     assert {row["user_id"] for row in world.service.rows("SELECT * FROM consent_log")} <= {ADA}
     open_notes = [key for key in world.notes if key.startswith("open:")]
     assert open_notes == [f"open:{s.session_id}" for s in expected if s.ended_at is None]

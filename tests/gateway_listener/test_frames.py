@@ -67,19 +67,19 @@ def content(text: str) -> frames.Content:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, (CHANNEL, 0, False)),
-        ({"channel_id": None}, (None, 0, False)),
-        ({"member": None}, (CHANNEL, 0, None)),
-        ({"member": {"user": {"id": str(USER), "bot": True}}}, (CHANNEL, 0, True)),
-        ({"member": {}}, (CHANNEL, 0, None)),
-        ({"self_mute": True}, (CHANNEL, Flags.MUTED, False)),
-        ({"mute": True, "deaf": True}, (CHANNEL, Flags.MUTED | Flags.DEAFENED, False)),
-        ({"self_deaf": True, "self_stream": True}, (CHANNEL, Flags.DEAFENED | Flags.STREAM, False)),
-        ({"self_video": True, "suppress": True}, (CHANNEL, Flags.VIDEO, False)),
+        ({}, (CHANNEL, 0)),
+        ({"channel_id": None}, (None, 0)),
+        ({"member": None}, (CHANNEL, 0)),
+        ({"member": {"user": {"id": str(USER), "bot": True}}}, (None, 0)),
+        ({"member": {}}, (CHANNEL, 0)),
+        ({"self_mute": True}, (CHANNEL, Flags.MUTED)),
+        ({"mute": True, "deaf": True}, (CHANNEL, Flags.MUTED | Flags.DEAFENED)),
+        ({"self_deaf": True, "self_stream": True}, (CHANNEL, Flags.DEAFENED | Flags.STREAM)),
+        ({"self_video": True, "suppress": True}, (CHANNEL, Flags.VIDEO)),
     ],
 )
 def test_voice_states(fields: dict[str, Any], expected: tuple[Any, ...]) -> None:
-    """The state itself counts, `member.mute` holds older values; without member nobody knows whether it is a bot."""
+    """The state itself counts, `member.mute` holds older values; bots are nowhere."""
     frame = parse(dispatch("VOICE_STATE_UPDATE", state(**fields)))
     assert frame == Frame(frames.VoiceState(GUILD, USER, *expected), 7)
 
@@ -90,27 +90,24 @@ def test_a_state_outside_any_guild_is_only_seen() -> None:
 
 
 def test_a_roll_call() -> None:
-    """Voice channels, stages and categories are named; bots are known by `members`; a null channel is nowhere."""
+    """Voice channels and stages are named; bots are known by `members`, and nowhere, as a null channel is."""
     states = [
         {"user_id": str(USER), "channel_id": "1", "self_mute": True},
         {"user_id": "55", "channel_id": "1"},
         {"user_id": "66", "channel_id": None},
         {"user_id": "nobody", "channel_id": "1"},
+        {"user_id": "77", "channel_id": "no channel"},
         "junk",
     ]
     call = content(dispatch("GUILD_CREATE", guild(voice_states=states, afk_channel_id="4")))
     assert isinstance(call, frames.RollCall)
-    assert [(channel.channel_id, channel.name, channel.kind, channel.parent_id) for channel in call.channels] == [
-        (1, "Desk", 2, 3),
-        (3, "Rooms", 4, None),
-        (4, "Stage", 13, None),
+    assert call.channels == (frames.ChannelInfo(1, "Desk", 2), frames.ChannelInfo(4, "Stage", 13))
+    assert [(s.user_id, s.channel_id, s.flags) for s in call.voice_states] == [
+        (USER, 1, Flags.MUTED),
+        (55, None, 0),
+        (66, None, 0),
     ]
-    assert [(s.user_id, s.channel_id, s.flags, s.is_bot) for s in call.voice_states] == [
-        (USER, 1, Flags.MUTED, False),
-        (55, 1, 0, True),
-        (66, None, 0, None),
-    ]
-    assert (call.name, call.afk_channel_id, call.unreadable) == ("Study room", 4, 2)
+    assert (call.name, call.afk_channel_id, call.unreadable) == ("Study room", 4, (77,))
 
 
 def test_a_guild_without_voice_states_is_no_empty_guild() -> None:

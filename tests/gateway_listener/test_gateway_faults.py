@@ -275,7 +275,7 @@ async def test_removed_from_the_guild_and_invited_again(stage: Scene, away: bool
             await soon(lambda: not discord.state()["connections"])
         discord.remove_guild(stage.guild)
         discord.faults.refuse = False
-        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 0)
+        await soon(lambda: stage.seated(listener) == 0)
         await discord.wait_connected()
         discord.add_bot(stage.guild)
         rows = await stage.settled(listener, stays=2)

@@ -36,7 +36,9 @@ class Loop:
 
     def frame(self) -> int | None:
         """A frame is read; since when it may have waited."""
-        return self.late.read(self.now)
+        since = self.late.read(self.now)
+        self.late.heard(self.now)
+        return since
 
 
 @pytest.fixture

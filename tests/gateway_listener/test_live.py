@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from db_client.records import Flags
@@ -99,6 +101,24 @@ def test_erasure_removes_rows_queue_and_notes(world: Harness) -> None:
     assert world.times(ADA) == [(DESK, 200, 300, "opted_in", "left")]
 
 
+def test_what_was_on_its_way_over_an_erasure_gives_way_to_the_new_consent(world: Harness) -> None:
+    """It arrives after both, and stands under its old id until the listener has heard of them."""
+    world.opt_in(ADA)
+    world.delivering = False
+    world.state(ADA, DESK)
+    on_its_way = list(world.queue)
+    for decision in ("erase", "in"):
+        world.pass_ms(100)
+        world.service.write(world.decision(ADA, decision))
+    for record in on_its_way:
+        world.service.write(record)
+    world.follow()
+    world.delivering = True
+    world.pass_ms(100)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, 200, 300, "opted_in", "left")]
+
+
 def test_a_late_erasure_leaves_what_came_after_it(world: Harness) -> None:
     """The queue is emptied of the person; the session of the newer consent is written again."""
     erased_at = world.pass_ms(100)
@@ -113,8 +133,8 @@ def test_a_late_erasure_leaves_what_came_after_it(world: Harness) -> None:
     assert world.times(ADA) == [(DESK, 200, 300, "joined", "left")]
 
 
-def test_the_five_durations(world: Harness) -> None:
-    """Muted, deafened, video, stream and alone, each to the millisecond; those without consent count as company."""
+def test_the_four_durations(world: Harness) -> None:
+    """Muted, deafened, video and stream, each to the millisecond, whoever comes and goes."""
     world.opt_in(ADA)
     world.state(ADA, DESK, flags=int(Flags.MUTED))
     world.pass_ms(100)
@@ -128,8 +148,8 @@ def test_the_five_durations(world: Harness) -> None:
     world.pass_ms(100)
     world.state(ADA, None)
     (row,) = world.rows(ADA)
-    sums = {name: row[f"{name}_ms"] for name in ("muted", "deafened", "video", "stream", "alone")}
-    assert sums == {"muted": 300, "deafened": 100, "video": 200, "stream": 200, "alone": 200}
+    sums = {name: row[f"{name}_ms"] for name in ("muted", "deafened", "video", "stream")}
+    assert sums == {"muted": 300, "deafened": 100, "video": 200, "stream": 200}
 
 
 def test_an_open_session_says_what_holds_since_when(world: Harness) -> None:
@@ -137,9 +157,11 @@ def test_an_open_session_says_what_holds_since_when(world: Harness) -> None:
     world.opt_in(ADA)
     world.state(ADA, DESK, flags=int(Flags.MUTED))
     world.pass_ms(100)
+    world.state(ADA, DESK, flags=int(Flags.MUTED | Flags.DEAFENED))
+    world.pass_ms(100)
     world.state(CAT, DESK)
     (row,) = world.rows(ADA)
-    assert (row["flags"], row["flags_at"] - NOON, row["alone_ms"], row["muted_ms"]) == (1, 100, 100, 100)
+    assert (row["flags"], row["flags_at"] - NOON, row["deafened_ms"], row["muted_ms"]) == (3, 100, 0, 100)
 
 
 def test_durations_of_the_parts_add_up(world: Harness) -> None:
@@ -155,21 +177,29 @@ def test_durations_of_the_parts_add_up(world: Harness) -> None:
     world.state(ADA, DESK, flags=int(Flags.MUTED))
     world.pass_ms(30)
     world.state(ADA, None)
-    assert [(row["muted_ms"], row["alone_ms"]) for row in world.rows(ADA)] == [(100, 100), (30, 130)]
+    assert [row["muted_ms"] for row in world.rows(ADA)] == [100, 30]
 
 
-def test_bots_have_no_stays_and_keep_nobody_company(world: Harness) -> None:
-    """Also one whose `member` was missing at first."""
-    world.opt_in(ADA)
-    world.state(ADA, DESK)
-    world.state(BOT, DESK, is_bot=None)
+def test_a_bot_is_nowhere(world: Harness) -> None:
+    """Found out late, because its `member` was missing at first, it leaves at that moment; nothing of it stays."""
+
+    def told(channel: int, **member: object) -> None:
+        data = {"guild_id": str(GUILD), "user_id": str(BOT), "channel_id": str(channel), **member}
+        world.text(json.dumps({"t": "VOICE_STATE_UPDATE", "s": None, "op": 0, "d": data}))
+
+    bot = {"member": {"user": {"id": str(BOT), "bot": True}}}
+    told(DESK)
     world.pass_ms(100)
-    world.state(BOT, DESK, is_bot=True)
+    told(DESK, **bot)
     world.pass_ms(100)
-    world.state(BOT, SOFA, is_bot=None)
-    world.state(ADA, None)
-    (row,) = world.rows()
-    assert (row["user_id"], row["alone_ms"]) == (ADA, 100)
+    world.opt_in(BOT)
+    told(SOFA, **bot)
+    assert world.rows() == []
+    assert world.tracker.figures()["stays_in_memory"] == 0
+    told(SOFA)
+    world.pass_ms(100)
+    told(SOFA, **bot)
+    assert world.times(BOT) == [(SOFA, 200, 300, "joined", "left")]
 
 
 def test_the_afk_channel_is_stored_as_such(world: Harness) -> None:

@@ -259,7 +259,7 @@ class Listening(RuleBasedStateMachine):
         assert world.watcher.compare() == {}, "what was compared and put right still differs"
         truth, rows = world.truth(), world.own_rows()
         found = [*world.broken(), *differences(truth, rows), *wrong_sums(truth, rows), *wrong_afk(truth, rows)]
-        found += world.wrong_views()
+        found += [*world.wrong_views(), *world.wrong_names()]
         assert not found, "\n".join(found)
 
 

@@ -88,7 +88,7 @@ def test_two_listeners_on_one_shard(discord: Control, store: Store, variables: d
         for user in people:
             discord.join(user, desk)
         eventually(
-            lambda: all(gauge(address, "people_in_voice") == len(people) for address in addresses),
+            lambda: all(gauge(address, "open_sessions") == len(people) for address in addresses),
             what="both have read who came",
         )
         discord.switch(people[1], sofa)

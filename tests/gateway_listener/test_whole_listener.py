@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from db_client.snowflake import created_at, earliest
 from db_client.store import QueueStatistics, Store
 from gateway_listener.listener import Listener
 from gateway_listener.reading import session_of
-from tests.gateway_listener.running import SLACK_MS, Scene, scene
+from tests.gateway_listener.running import DELIVERED_WITHIN, SLACK_MS, Scene, scene
 from tests.services import RunningService
 from tests.simulated_discord.server import wall_clock
 from tests.waiting import soon
@@ -33,7 +34,7 @@ async def test_only_those_who_are_in(stage: Scene, caplog: pytest.LogCaptureFixt
             stage.discord.switch(user, stage.sofa)
             await stage.moment()
             stage.discord.leave(user)
-        await soon(lambda: listener._tracker.counts["left"] == 3)
+        await soon(lambda: listener._tracker.counts["left"] == 2 and not stage.seated(listener))
         stage.check(await stage.settled(listener, stays=4), stage.ada, stage.bob)
     secret = str(stage.cat).encode()
     for file in stage.folder.rglob("queue*"):
@@ -45,7 +46,7 @@ async def test_consent_while_in_voice(stage: Scene) -> None:
     """Opting in starts a session at that moment, opting out ends it at that moment."""
     async with stage.listening() as listener:
         stage.discord.join(stage.cat, stage.desk)
-        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 1)
+        await soon(lambda: stage.seated(listener) == 1)
         decided_in = wall_clock()
         await stage.decide(stage.cat, "in", decided_in)
         await stage.settled(listener, stays=1)
@@ -66,7 +67,7 @@ async def test_erasure_leaves_nothing(stage: Scene) -> None:
         await stage.decide(stage.ada, "erase")
         await stage.followed(listener, stage.ada, is_in=False)
         stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 1)
+        await soon(lambda: stage.seated(listener) == 1)
         (row,) = await stage.settled(listener, stays=1)
         assert row["user_id"] == stage.bob
         assert not [key for key, value in listener._store.notes().items() if str(stage.ada) in key + value]
@@ -114,7 +115,7 @@ async def test_a_new_disk_while_the_service_is_away(stage: Scene) -> None:
     stage.discord.leave(stage.bob)
     async with stage.listening(connected=False) as listener:
         await stage.discord.wait_connected()
-        await soon(lambda: listener._tracker.figures()["people_in_voice"] == 1)
+        await soon(lambda: stage.seated(listener) == 1)
         assert not listener.condition().ready["what was recorded before is known"]
         assert listener._tracker.figures()["open_sessions"] == 0
         await asyncio.to_thread(stage.service.restart)
@@ -163,37 +164,56 @@ async def test_what_somebody_did_to_the_rows_is_put_right(stage: Scene) -> None:
         assert [row["user_id"] for row in rows if row["ended_at"] is None] == [stage.ada]
 
 
-async def test_names_of_guilds_with_consent_only(stage: Scene) -> None:
-    """Names, kinds, the AFK channel and deletions are kept current; of other guilds nothing is known."""
+async def names(stage: Scene) -> tuple[dict[int, tuple[str, int | None]], dict[str, tuple[int, bool]]]:
+    """The guilds and channels that have a name in the service: by id name and AFK channel, by name kind and deleted."""
+    guilds = await stage.query("SELECT * FROM guilds WHERE name <> ''")
+    channels = await stage.query("SELECT * FROM channels")
+    return (
+        {row["guild_id"]: (row["name"], row["afk_channel_id"]) for row in guilds},
+        {row["name"]: (row["kind"], row["deleted_at"] is not None) for row in channels},
+    )
+
+
+async def until_named(stage: Scene, *expected: object) -> None:
+    found: object = None
+    until = time.monotonic() + DELIVERED_WITHIN
+    while (found := await names(stage)) != expected:
+        assert time.monotonic() < until, found
+        await asyncio.sleep(0.02)
+
+
+async def test_names_of_channels_in_which_something_was_recorded(stage: Scene) -> None:
+    """They, their kinds, the guild's name and AFK channel, and deletions are kept current, also over a restart; of
+    other guilds and other channels nothing is known, in no row and in no file."""
     discord = stage.discord
     other = discord.add_guild("Private club")
     hall = discord.add_channel(other, "Hall")
     async with stage.listening() as listener:
+        strangers_room = discord.add_channel(stage.guild, "Dorabella's room")
         discord.join(stage.cat, hall)
-        discord.join(stage.ada, stage.desk)
-        await stage.settled(listener, stays=1)
-        discord.rename_guild(stage.guild, "Reading room")
+        discord.join(stage.cat, strangers_room)
         stand = discord.add_channel(stage.guild, "Stand", kind="stage")
+        discord.join(stage.ada, stage.desk)
+        discord.join(stage.bob, stand)
+        await stage.settled(listener, stays=2)
+        discord.rename_guild(stage.guild, "Reading room")
         discord.rename_channel(stage.desk, "Long desk")
+        discord.rename_channel(strangers_room, "Dorabella's den")
         discord.set_afk_channel(stage.guild, stage.sofa)
+        discord.leave(stage.bob)
         discord.delete_channel(stand)
-
-        async def named() -> tuple[object, object]:
-            return await stage.query("SELECT * FROM guilds"), await stage.query("SELECT * FROM channels")
-
-        for _ in range(200):
-            guilds, channels = await named()
-            if guilds[0]["afk_channel_id"] and any(channel["deleted_at"] for channel in channels):
-                break
-            await asyncio.sleep(0.02)
-    assert [(guild["guild_id"], guild["name"], guild["afk_channel_id"]) for guild in guilds] == [
-        (stage.guild, "Reading room", stage.sofa)
-    ]
-    assert {channel["name"]: (channel["kind"], channel["deleted_at"] is not None) for channel in channels} == {
-        "Long desk": (2, False),
-        "Sofa": (2, False),
-        "Stand": (13, True),
-    }
+        guilds = {stage.guild: ("Reading room", stage.sofa)}
+        await until_named(stage, guilds, {"Long desk": (2, False), "Stand": (13, True)})
+    discord.rename_channel(stage.desk, "Table")
+    discord.rename_guild(stage.guild, "Library")
+    discord.rename_channel(strangers_room, "Dorabella's garden")
+    async with stage.listening(RECONCILE_EVERY="1"):
+        await until_named(stage, {stage.guild: ("Library", stage.sofa)}, {"Table": (2, False), "Stand": (13, True)})
+        discord.delete_channel(strangers_room)
+    for file in stage.folder.rglob("*"):
+        if file.is_file():
+            assert b"Dorabella" not in file.read_bytes(), file
+            assert b"Private club" not in file.read_bytes(), file
 
 
 async def test_one_shard_of_two_re_identifies(tmp_path: Path, service: RunningService) -> None:

@@ -57,7 +57,7 @@ class Truth:
     afk: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     """By channel: when it was the AFK channel."""
     flags: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
-    """By person: when they became what (`db_client.records.Flags`, without ALONE)."""
+    """By person: when they became what (`db_client.records.Flags`)."""
     tolerance: int = 120_000
     disks_lost: Sequence[int] = ()
     """When a listener's disk was lost."""

@@ -5,6 +5,7 @@ What it could know is worked out here from the rules of Discord and of the disk,
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -64,6 +65,8 @@ class Watcher:
         self._waiting: list[str] | None = None
         """What has come and is not read yet, while the process stands still; None: all is read as it comes."""
         self._believed = Believed(rooms)
+        self._is_in: set[int] = set()
+        """Whom it takes to be in: what anybody else does is no sign, to the next process, of how far it has looked."""
         self._looked_at = self._started_at = people.now
         self._last_seen: dict[int, int] = {}
         self._moments: dict[int, int] = {}
@@ -116,9 +119,16 @@ class Watcher:
             return
         self._tell_time()
         self.harness.text(text)
-        if live:
+        if live and self._is_proof(text):
             self._looked_at = self.people.now
             self._moments[self.harness.tracker.sight.watermark or 0] = self.people.now
+
+    def _is_proof(self, text: str) -> bool:
+        """What comes whoever is there, and what those do who are in."""
+        kind, data = (json.loads(text)[name] for name in ("t", "d"))
+        if kind == "VOICE_STATE_UPDATE":
+            return int(data["user_id"]) in self._is_in
+        return kind in (None, "READY", "RESUMED", "GUILD_CREATE", "GUILD_DELETE")
 
     def heartbeat(self) -> None:
         """A heartbeat is acknowledged, if somebody is connected."""
@@ -220,6 +230,7 @@ class Watcher:
             harness.follow_channels()
             harness.follow(complete=not self.followed)
         self.followed = True
+        self._is_in = {user for user, spans in consent_in(self.service).items() if any(b == FOREVER for _, b in spans)}
         if not harness.disk_full:
             self._uncut.clear()
             known = consent_in(self.service)
@@ -311,6 +322,7 @@ class Watcher:
         self._tell_time()
         service = consent_in(self.service)
         noted = remembered(self.harness.notes).consents
+        self._is_in = set(noted) if BASELINE in self.harness.notes else set()
         for user in PEOPLE:
             by_note = [(noted[user].at, FOREVER)] if user in noted else []
             self.sure[user] = within(by_note, service.get(user, []))
