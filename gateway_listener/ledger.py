@@ -145,7 +145,7 @@ class Ledger:
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
         return self._differing_in(different, now)
 
-    def forget_channels(self, guild_id: int, *, but: Collection[int], now: int) -> None:
+    def forget_channels(self, guild_id: int, now: int, *, but: Collection[int]) -> None:
         """What was decided about the guild's channels goes, but for these: they are recorded as if it never was."""
         forgotten = self.channels.forget(guild_id, but=but)
         self.items.extend(Note(recording_key(channel_id), None) for channel_id in forgotten)

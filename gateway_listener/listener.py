@@ -106,7 +106,7 @@ class Listener:
         try:
             await self._first_read()
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
-            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._look)))
+            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare_guilds)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._ask)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
             await self._supervise(self._supervisor)
@@ -294,7 +294,7 @@ class Listener:
         erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
-            self._tracker.decide(decisions, erased, self._now_read(), complete=whole)
+            self._tracker.decide(decisions, erased, self._moment_read(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
         if position != self._position:
@@ -310,10 +310,10 @@ class Listener:
         decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
         self._channels_whole = False
         if decisions:
-            self._tracker.decide_recording(decisions, self._now_read())
+            self._tracker.decide_recording(decisions, self._moment_read())
             self._hand_over()
 
-    def _now_read(self) -> int:
+    def _moment_read(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
         now = self._clock.now()
         self._tracker.read_late(self._lateness.read(now), now)
@@ -353,7 +353,7 @@ class Listener:
         finally:
             self._hand_over()
 
-    async def _look(self) -> None:
+    async def _compare_guilds(self) -> None:
         """Compares what the service has about the shard's guilds with what Discord says about them."""
         if not (self._tracker.recording and self._tracker.sight.ready):
             return
@@ -365,7 +365,7 @@ class Listener:
         except OtherApplication as refusal:
             self._end_for(refusal)
             return
-        self._tracker.look(seen.standings, seen.channels, self._now_read())
+        self._tracker.look(seen.standings, seen.channels, self._moment_read())
         self._hand_over()
 
     async def _ask(self) -> None:

@@ -175,7 +175,7 @@ class Presence:
             if standing is not None and (standing.left_at is not None or guild_id not in (self.here or ())):
                 continue
             if now - since >= LEFT_MS:
-                self._ledger.forget_channels(guild_id, but=channel_ids, now=now)
+                self._ledger.forget_channels(guild_id, now, but=channel_ids)
             del self._away[guild_id]
             self._ledger.items.append(Note(left_key(guild_id), None))
 

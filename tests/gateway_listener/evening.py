@@ -209,7 +209,7 @@ class Evening:
         self._every(run, SAVE_EVERY, self.recorder.save)
         self._every(run, 30.0, self.listener._share_watermark)
         self._every(run, 300.0, lambda: run_through(self.listener._compare()))
-        self._every(run, 300.0, lambda: run_through(self.listener._look()))
+        self._every(run, 300.0, lambda: run_through(self.listener._compare_guilds()))
         self._every(run, 1.0, lambda: run_through(self.listener._ask()))
 
     async def _follow(self) -> None:

@@ -97,6 +97,8 @@ def first_run(ours: Control, store: Store, service: RunningService, tmp_path: Pa
         eventually(lambda: page(pages(tmp_path), "readyz")[0] == 200, what="the listener is ready")
         application = [{"value": id_of(ours)}]
         eventually(lambda: rows(store, "SELECT value FROM installation") == application, what="it is written down")
+        said = "SELECT count(*) AS n FROM guilds WHERE presence_revision > 0"
+        eventually(lambda: rows(store, said) == [{"n": 1}], what="the server is said to be there")
     return guild
 
 

@@ -13,13 +13,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+import requests
 
 from db_client.errors import ServiceUnavailable
+from db_client.statements import Statement
 from demo.check import agreed, compare, consented
 from demo.scene import HEARTBEAT_MS, Scene
 from demo.stage import any_ports, stage
 from demo.story import UNRECORDED, Deed, Step
-from demo.system import System
+from demo.system import System, traces
 from demo.tell import endings
 from gateway_listener.notes import WATERMARK
 from tests.services import NO_RQLITED, rqlited_binary, start_rqlited
@@ -266,3 +268,43 @@ def test_the_same_with_a_real_rqlited(
             ("Cleo", "Lounge", "switched"),
         ]
         holds(scene, system)
+
+
+ERASED = "Ferdinand-Amadeus"
+
+
+def test_an_erased_person_is_in_no_byte_of_any_file(tmp_path: Path) -> None:
+    """A minute after an erasure no file of ours, whatever its name, holds a byte of the person but the erasure's row:
+    not the name, not the picture, not a session's id; a fresh backup neither, nor what a clean stop leaves.
+    """
+    room = f"{ERASED}s Zimmer"
+    with stage(
+        tmp_path, os.environ, time.sleep, ports=any_ports(), channels=("Desk", room), people=("Ada", ERASED)
+    ) as (scene, system):
+        opt_in(scene, "Ada", ERASED)
+        do(scene, "join", "Ada", "Desk")
+        do(scene, "join", ERASED, room)
+        comes_true(scene, system)
+        do(scene, "switch", ERASED, "Desk")
+        comes_true(scene, system)
+        person = scene.people[ERASED]
+        theirs = system.store.query(
+            Statement("SELECT session_id FROM voice_sessions WHERE user_id = :person", {"person": person}), within=5.0
+        )[0]
+        needles = [ERASED.encode(), ERASED.lower().encode(), *(row["session_id"].encode() for row in theirs)]
+        recorded = tmp_path / "recorded"
+        assert len(theirs) == 2
+        assert traces(recorded, needles)
+        asked = scene.discord.command("erase_me", person, guild=scene.guild)
+        assert (
+            "is erased"
+            in scene.discord.component(asked.custom_ids[0], person, guild=scene.guild, message=asked).content
+        )
+        eventually(lambda: not traces(recorded, needles), within=75.0, what="the bytes are gone while all of it runs")
+        backup = requests.get(f"{system.plan.sqlite_url}/db/backup", timeout=30).content
+        assert not [needle for needle in needles if needle in backup]
+        all_leave(scene)
+        settles(system)
+        system.close()
+        system.fleet.stop()
+        assert not traces(recorded, needles)
