@@ -73,17 +73,31 @@ shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
 {_RUNNING} AND s.channel_id = :channel_id
 )"""
 
-# One person's sessions in one guild that lie in the window, running ones up to its end. As nobody sits twice, none
-# that began before the last one at :from_at can reach into the window.
-OWN_SESSIONS = """own AS MATERIALIZED (
-  SELECT s.*, max(s.started_at, :from_at) AS a, min(coalesce(s.ended_at, :to_at), :to_at) AS b
+
+def _sessions_since(since: str) -> str:
+    """One person's sessions in one guild that lie in the window, from `since` on, running ones up to its end.
+
+    As nobody sits twice, none that began before the last one at `since` can reach into it.
+    """
+    return f"""own AS MATERIALIZED (
+  SELECT s.*, max(s.started_at, {since}) AS a, min(coalesce(s.ended_at, :to_at), :to_at) AS b
     FROM voice_sessions AS s
    WHERE s.user_id = :user_id AND s.guild_id = :guild_id AND s.started_at < :to_at
-     AND (coalesce(s.ended_at, :to_at) > :from_at OR s.started_at >= :from_at)
+     AND (coalesce(s.ended_at, :to_at) > {since} OR s.started_at >= {since})
      AND s.started_at >= coalesce((SELECT max(p.started_at) FROM voice_sessions AS p
                                     WHERE p.user_id = :user_id AND p.guild_id = :guild_id
-                                      AND p.started_at <= :from_at), :from_at)
+                                      AND p.started_at <= {since}), {since})
 )"""
+
+
+OWN_SESSIONS = _sessions_since(":from_at")
+# From when on they show it to the guild; nothing of somebody who does not.
+SEEN_SESSIONS = f"""since (at) AS MATERIALIZED (
+  SELECT max(:from_at, (SELECT min(v.shown_from) FROM visible_on AS v
+                         WHERE v.user_id = :user_id AND v.guild_id IN (0, :guild_id)))
+    FROM opt_in_users AS u WHERE u.user_id = :user_id AND u.opted_in
+),
+{_sessions_since("(SELECT at FROM since)")}"""
 
 
 def shares_parameters(guild_id: int, window: Window) -> Parameters:
