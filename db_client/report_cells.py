@@ -6,6 +6,7 @@ question that can be asked at that moment: each offered period is made of whole 
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ begins earlier."""
 
 
 class Span(NamedTuple):
-    """A stretch of time that is closed as a whole: a local day (where clocks change, a part of one), or longer ago more.
+    """A stretch of time that is closed as a whole: a local day (where clocks change, a part of one), or more of old.
 
     Where `offset` (local minus UTC) is given, it is drawn in a heat map, and cut into local hours first. All is in ms.
     """
@@ -69,5 +70,5 @@ def _old(window: Window, until: int, year_from: int) -> tuple[list[tuple[int, in
     if year_from % BLOCK_MS == 0 or not first <= cut < end:
         return [(first, end)] if first < end else [], []
     edges = (cut * BLOCK_MS, year_from, (cut + 1) * BLOCK_MS)
-    spans = [Span(a, b) for a, b in zip(edges, edges[1:], strict=False) if a >= window.from_at]
+    spans = [Span(a, b) for a, b in itertools.pairwise(edges) if a >= window.from_at]
     return [(a, b) for a, b in ((first, cut), (cut + 1, end)) if a < b], spans

@@ -2,8 +2,8 @@
 
 A window never ends after the moment of asking: a running session is counted up to the window's end. Durations and
 moments are milliseconds (since 1970 UTC). Time in the AFK channel is never in `counted_ms`; it stands in `afk_ms`.
-Other people appear only if their newest decision is "in" and they show their time to the guild (`visible_on`), with what
-lies at or after the moment from which they do. Sums over people who do not are made by `report_sums`.
+Other people appear only if their newest decision is "in" and they show their time to the guild (`visible_on`), with
+what lies at or after the moment from which they do. Sums over people who do not are made by `report_sums`.
 """
 
 # ruff: noqa: S608 - the pieces put together are constants; every value is a parameter

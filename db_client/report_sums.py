@@ -69,7 +69,8 @@ _HALVES = f"""SELECT -1 - i.block AS n, s.user_id, s.channel_id, s.afk <> 0 AS a
   SELECT -1 - i.block, s.user_id, s.channel_id, s.afk <> 0,
          min(w.shown_from, (i.block + 1) * {BLOCK_MS}) - max(s.started_at, i.block * {BLOCK_MS})
     FROM ranges AS r CROSS JOIN voice_sessions AS s CROSS JOIN people AS w CROSS JOIN blocks AS i
-   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < r.behind * {BLOCK_MS} AND w.user_id = s.user_id
+   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND w.user_id = s.user_id
+     AND s.started_at < r.behind * {BLOCK_MS}
      AND i.block >= max(r.first, s.started_at / {BLOCK_MS}) AND i.block < r.behind"""
 
 _CHANNEL_TIME = f"""

@@ -50,14 +50,15 @@ def random_guild(seed: int) -> RandomGuild:
     choose = random.Random(seed)
     zone = ZoneInfo(choose.choice(ZONES))
     # Up to a year behind a change of clocks, a new year, and a block's edge.
-    now = int(datetime(2026, choose.choice([3, 11, 12, 1, 4, 7]), choose.choice([1, 2, 8, 29][: choose.randint(1, 4)]),
-                       choose.randrange(24), choose.choice([0, 0, 30, 59]), tzinfo=zone).timestamp()) * 1000  # fmt: skip
-    now += choose.choice([0, 1, 5 * MINUTE, -1])
+    month, day = choose.choice([3, 11, 12, 1, 4, 7]), choose.choice([1, 2, 8, 29][: choose.randint(1, 4)])
+    at = datetime(2026, month, day, choose.randrange(24), choose.choice([0, 0, 30, 59]), tzinfo=zone)
+    now = int(at.timestamp()) * 1000 + choose.choice([0, 1, 5 * MINUTE, -1])
     people = choose.choice([2, 3, 4, 5, 6, 8])
     year = midnight(local_date(now, zone).replace(month=1, day=1), zone)
     today = midnight(local_date(now, zone), zone)
     block = (now - choose.choice([0, 1, 2]) * BLOCK_MS) // BLOCK_MS * BLOCK_MS
     edges = [today, today, now, now, today - DAY_MS, today - 29 * DAY_MS, year, block, now - 100 * DAY_MS]
+    edges = [edge // MINUTE * MINUTE for edge in edges]
     meetings = []
     for _ in range(choose.randint(1, 6)):
         near = choose.choice(edges) + choose.choice([0, 0, 1, -1]) * choose.randrange(0, DAY_MS, 10 * MINUTE)
@@ -65,7 +66,8 @@ def random_guild(seed: int) -> RandomGuild:
     stays: list[Stay] = []
     shown_from: dict[int, int] = {}
     for user in range(1, people + 1):
-        shown_from[user] = choose.choice([0, NEVER, NEVER, NEVER, choose.choice(edges), now - choose.randrange(DAY_MS)])
+        lately = edges[2] - choose.randrange(0, DAY_MS, MINUTE)
+        shown_from[user] = choose.choice([0, NEVER, NEVER, NEVER, choose.choice(edges), lately])
         for near, channel in sorted(meetings):
             if choose.random() < 0.3:
                 continue
