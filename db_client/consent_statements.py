@@ -6,8 +6,8 @@ final.
 
 from __future__ import annotations
 
-from db_client.reading_statements import EVERY_GUILD, SHOWN
-from db_client.records import ConsentDecision
+from db_client.reading_statements import SHOWN
+from db_client.records import EVERY_GUILD, ConsentDecision
 from db_client.statements import Parameters, Statement
 
 # A decision older than the person's newest erasure is not written: nothing may bring an erased person back.
@@ -43,7 +43,8 @@ INSERT INTO visible_on (user_id, guild_id, version, shown_from)
 SELECT :user_id, guild_id, :interaction_id, :shown_from
   FROM (SELECT guild_id FROM voice_sessions WHERE user_id = :user_id
          UNION SELECT guild_id FROM visible_on WHERE user_id = :user_id)
- WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+ WHERE (guild_id <> 0 OR :shown_from IS NULL)
+   AND EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
     ON CONFLICT (user_id, guild_id, version) DO NOTHING
 """
 DROP_OVERRULED = """
@@ -113,6 +114,7 @@ DELETE FROM voice_sessions
  WHERE user_id = :user_id AND coalesce(ended_at, 9223372036854775807) >= :at
    AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
                     WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
+                      AND coalesce(i.to_at, 9223372036854775807) > voice_sessions.started_at
                       AND coalesce(i.to_at, 9223372036854775807)
                           >= coalesce(voice_sessions.ended_at, voice_sessions.started_at))
 """

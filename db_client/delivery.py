@@ -15,6 +15,7 @@ from collections.abc import Callable
 from db_client.errors import NotKept, ServiceUnavailable
 from db_client.queue_file import Position, QueueFile
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
+from db_client.records import Newer
 from db_client.sending import Batch, Sender
 
 FIRST_PAUSE = 0.1
@@ -24,7 +25,7 @@ BRISK_SECONDS = 0.1  # an attempt that has taken longer than this: others write 
 SLOW_SECONDS = 2.0  # nobody joins the wait for an attempt that has taken longer than this
 RETURN_SECONDS = 0.001  # how long those who were just answered are waited for, each
 GLANCE_SECONDS = 0.03  # how often an idle process looks whether another one died and left entries behind
-ERASURE_SECONDS = 30.0
+REPEATED_SECONDS = 60.0  # how often the log says that delivery still waits
 KNOWN_DOWN = 2  # failures in a row after which nobody waits for the service
 OVERRUN_SECONDS = 0.1
 
@@ -69,7 +70,7 @@ class Delivery:
         self._attempts = 0
         self._last_attempt = 0.0
         self._next_attempt = 0.0
-        self._next_erasure = 0.0
+        self._next_word = 0.0
         self._seen: tuple[int, int] | None = None
 
     # --- for those who keep and wait ---
@@ -200,6 +201,8 @@ class Delivery:
                 turn()
             except ServiceUnavailable as fault:
                 self._failed(fault.cause, str(fault))
+            except Newer as entry:
+                self._failed("newer", str(entry))
             except NotKept as problem:
                 self._failed("queue_file", str(problem))
             except Exception:
@@ -263,8 +266,6 @@ class Delivery:
 
     def _glance(self) -> None:
         """Looks whether another process left entries behind: a commit happened, and nobody is delivering."""
-        if time.monotonic() > self._next_erasure:
-            self._erase()
         if self._queue.signature() == self._seen:
             self._sender.commit_counts()
             return
@@ -330,10 +331,6 @@ class Delivery:
                 waiter.position = position
             self._wake(lambda waiter: waiter.receipt.last < position.head)
 
-    def _erase(self) -> None:
-        self._next_erasure = time.monotonic() + ERASURE_SECONDS * (0.5 + self._chance())
-        self._sender.erase()
-
     def _failed(self, cause: str, message: str) -> None:
         self._sender.count("retried", cause)
         with self._lock:
@@ -345,5 +342,6 @@ class Delivery:
             self._wake(self._hopeless)
             self._progress.notify_all()
             failures = self._failures
-        if failures in (1, KNOWN_DOWN) or failures % 20 == 0:
+        if failures == 1 or self._last_attempt >= self._next_word:
+            self._next_word = self._last_attempt + REPEATED_SECONDS
             log.warning("delivery waits", extra={"cause": cause, "failures": failures, "problem": message})

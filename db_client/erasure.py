@@ -39,6 +39,17 @@ def erasures_in(records: Iterable[Record]) -> list[Erasure]:
     ]
 
 
+RECENT_ERASURES = """
+SELECT user_id, max(interaction_id) AS interaction_id FROM consent_log
+ WHERE decision = 'erase' AND seq > (SELECT max(seq) FROM consent_log) - 10000 GROUP BY user_id ORDER BY user_id
+"""
+
+
+def recent_erasures() -> Statement:
+    """The newest erasure of each person among the last decisions that arrived: user_id, interaction_id."""
+    return Statement(RECENT_ERASURES, {})
+
+
 def erasures_of(persons: Sequence[int]) -> Statement:
     """The newest erasure of each of those persons: user_id, interaction_id."""
     return Statement(ERASURES_OF, {"persons": json.dumps(list(persons))})

@@ -18,7 +18,7 @@ import apsw
 from db_client import salvage
 from db_client.errors import NotKept, QueueFull
 from db_client.locks import FileLock, NotHad
-from db_client.queue_rows import row_of
+from db_client.queue_rows import BUSY_MS, row_of
 from db_client.queue_schema import EARLIER_VERSIONS, PAGE_BYTES, SCHEMA_VERSION, create
 from db_client.room import Ballast
 
@@ -219,10 +219,11 @@ def _connect(path: Path, most_pages: int, log_pages: int) -> apsw.Connection:
     is_new = not path.exists()
     connection = apsw.Connection(str(path))
     try:
-        connection.set_busy_timeout(500)  # for readers from outside, such as the sqlite3 shell
+        connection.set_busy_timeout(BUSY_MS)
         # Closing neither checkpoints nor removes the log: after a file was set aside the name is another file's.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.execute("PRAGMA secure_delete=ON")
+        connection.execute("PRAGMA temp_store=MEMORY")  # what VACUUM copies is everybody's: into no other file
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise apsw.CantOpenError("this filesystem does not take a write-ahead log")
@@ -235,7 +236,9 @@ def _connect(path: Path, most_pages: int, log_pages: int) -> apsw.Connection:
         if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
             create(connection)
         elif version > SCHEMA_VERSION:
-            raise apsw.CantOpenError("a newer version of this program made the queue file")
+            raise NotKept(
+                "a newer version of this program made the queue file: run that version; nothing was kept or changed"
+            )
         elif version not in (SCHEMA_VERSION, *EARLIER_VERSIONS):
             raise apsw.CorruptError("this is no queue file")
         if is_new:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import apsw
 
 from db_client import salvage
 from db_client.erasure import Erasure
-from db_client.errors import QueueFull
+from db_client.errors import NotKept, QueueFull
 from db_client.locks import FileLock
 from db_client.queue_connection import QueueConnection, told_apart
 from db_client.queue_rows import (
@@ -31,12 +31,14 @@ from db_client.queue_rows import (
     oldest,
     put_all,
     remember,
+    rewrite,
     row_of,
     settle_all,
 )
 from db_client.queue_schema import POSITION, REVIVE
 from db_client.room import Ballast
 
+CLEANINGS = 2
 SPARE_PAGES = 256  # what settling may use beyond the bound that puts keep to
 
 __all__ = ["Entry", "Letter", "NewEntry", "Position", "QueueFile", "Settlement"]
@@ -69,6 +71,7 @@ class QueueFile:
         self._file = QueueConnection(path, max_bytes, self._ballast)
         self._turn = FileLock(Path(f"{path}-turn"))
         self._delivering = FileLock(Path(f"{path}-delivering"))
+        self._cleanings = CLEANINGS  # a run before this one may have been killed before it had cleaned up
         _forget_in_children(self._turn, self._delivering)
 
     def close(self) -> None:
@@ -86,22 +89,21 @@ class QueueFile:
     ) -> list[int]:
         """Commits entries and notes (None removes one) durably, together; the ids under which the entries wait.
 
-        What the erasures reach of earlier entries and dead letters is removed in the same commit, and from the log.
-        What is `settled` goes in the same commit.
+        What the erasures reach of entries, these ones too, and of dead letters is removed in the same commit, and from
+        the log: such an entry counts as settled. What is `settled` goes in the same commit.
         """
         if not self._ballast.is_there():
             self._make_ballast()
         with self._file.transaction() as connection:
             if settled is not None:
                 settle_all(connection, settled)
-            for erasure in erasures:
-                erase(connection, erasure)
             ids = put_all(connection, entries)
             remember(connection, entries)
             note_all(connection, notes)
+            for erasure in erasures:
+                erase(connection, erasure)
         if erasures:
-            with self._file.locked() as connection:
-                empty_log(connection)
+            self.left_traces()
         return ids
 
     def _make_ballast(self) -> None:
@@ -259,16 +261,18 @@ class QueueFile:
         """Everyone whom an entry or dead letter is about; with `remembered`, or a remembered decision."""
         questions = [f"SELECT person FROM {table} WHERE person IS NOT NULL" for table in ("entries", "dead")]  # noqa: S608
         if remembered:
-            questions.append("SELECT person FROM decisions WHERE decision <> 'erase'")
+            questions.append(
+                "SELECT substr(subject, 8) FROM remembered WHERE subject GLOB 'person:*' AND slot <> 'erase'"
+            )
         with self._file.reading() as connection:
             persons = {int(str(person)) for (person,) in connection.execute(" UNION ".join(questions)).fetchall()}
         return sorted(persons)
 
     def decisions(self) -> list[str]:
-        """The newest decision of each kind of each person that was kept here, as JSON, oldest first."""
+        """The decisions that are remembered here, as JSON, oldest first, each once."""
         with self._file.reading() as connection:
-            rows = connection.execute("SELECT body FROM decisions ORDER BY interaction_id").fetchall()
-        return [str(body) for (body,) in rows]
+            rows = connection.execute("SELECT DISTINCT interaction_id, body FROM remembered ORDER BY 1, 2").fetchall()
+        return [str(body) for _, body in rows]
 
     def erase(self, erasures: Sequence[Erasure]) -> int:
         """Removes what the erasures reach, from the write-ahead log too; how many entries and dead letters that was."""
@@ -277,14 +281,37 @@ class QueueFile:
             removed = sum(erase(connection, erasure) for erasure in erasures)
             changed = connection.total_changes() > before
         if changed:
-            with self._file.locked() as connection:
-                empty_log(connection)
+            self.left_traces()
         return removed
 
-    def remove_damaged(self, now: int) -> None:
-        """Deletes files that were set aside long ago (`now`: ms since 1970 UTC): no erasure can reach into them."""
+    def left_traces(self) -> None:
+        """Empties the log, in which what was deleted still stands, if that can be now; `clean` looks after the rest."""
+        self._cleanings = CLEANINGS
+        with suppress(NotKept), self._file.locked() as connection:
+            empty_log(connection)
+
+    def clean(self) -> None:
+        """Leaves nothing of what was erased in any byte of the file and its log; not now if a reader is in the way.
+
+        To be called now and then. It does something after a start and after erasures, until it is done, and once more:
+        who learns of an erasure removes notes of their own soon after it.
+        """
+        if not self._cleanings:
+            return
+        with self._file.locked() as connection:
+            # Emptied before too: a log that a reader keeps would become longer with each rewriting.
+            if empty_log(connection):
+                rewritten = rewrite(connection)
+                if empty_log(connection) and rewritten:
+                    self._cleanings -= 1
+
+    def remove_damaged(self, now: int, erased_at: int | None = None) -> None:
+        """Deletes files that were set aside long ago (`now`: ms since 1970 UTC): no erasure can reach into them.
+
+        With `erased_at`, when somebody was erased, also those that may hold something of theirs.
+        """
         with told_apart():
-            salvage.remove_old(self.path, now)
+            salvage.remove_old(self.path, now, erased_at)
 
 
 def _forget_in_children(*locks: FileLock) -> None:

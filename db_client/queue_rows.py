@@ -12,7 +12,8 @@ import apsw
 
 from db_client.erasure import Erasure, left_of
 from db_client.queue_schema import BURY, COUNT, PUT, PUT_ROWS, REMEMBER, ROWS_AT_ONCE
-from db_client.records import DECISIONS, ConsentDecision, from_json
+from db_client.records import from_json
+from db_client.remembering import as_remembered, is_decision, person_subject, slots
 
 
 class NewEntry(NamedTuple):
@@ -27,6 +28,10 @@ class NewEntry(NamedTuple):
     body: str
     created: int
 
+
+BUSY_MS = 500  # how long readers from outside, such as the sqlite3 shell, are waited for
+OWN_READERS_MS = 50  # those from outside can stay for hours
+MOST_REWRITTEN_PAGES = 4096  # 16 MiB: a tenth of a second, during which the others wait
 
 Counts: TypeAlias = Mapping[tuple[str, str], int]
 
@@ -102,19 +107,16 @@ def note_all(connection: apsw.Connection, notes: Mapping[str, str | None]) -> No
 
 
 def remember(connection: apsw.Connection, entries: Sequence[NewEntry]) -> None:
-    """Notes each person's newest decision of each kind, for the day on which the service forgets them."""
+    """Notes the newest decisions, for the day on which the service forgets them."""
     for entry in entries:
-        if entry.kind != ConsentDecision.kind:
-            continue
-        record = from_json(entry.body)
-        if isinstance(record, ConsentDecision) and record.decision in DECISIONS:
-            values = {
-                "person": record.user_id,
-                "decision": record.decision,
-                "interaction_id": record.interaction_id,
-                "body": entry.body,
+        if is_decision(entry.kind) and (places := slots(record := from_json(entry.body))):
+            decision = {
+                "subject": places.subject,
+                "interaction_id": record.interaction_id,  # type: ignore[attr-defined]
+                "body": as_remembered(record),
             }
-            connection.execute(REMEMBER, values)
+            for slot in places.names:
+                connection.execute(REMEMBER, {**decision, "slot": slot})
 
 
 def erase(connection: apsw.Connection, erasure: Erasure) -> int:
@@ -122,7 +124,10 @@ def erase(connection: apsw.Connection, erasure: Erasure) -> int:
 
     The erasures themselves stay remembered.
     """
-    connection.execute("DELETE FROM decisions WHERE person = ? AND interaction_id < ? AND decision <> 'erase'", erasure)
+    connection.execute(
+        "DELETE FROM remembered WHERE subject = ? AND interaction_id < ? AND slot <> 'erase'",
+        (person_subject(erasure.person), erasure.interaction_id),
+    )
     removed = 0
     for table in ("entries", "dead"):
         rows = connection.execute(
@@ -139,10 +144,33 @@ def erase(connection: apsw.Connection, erasure: Erasure) -> int:
     return removed
 
 
-def empty_log(connection: apsw.Connection) -> None:
-    """Moves what stands in the write-ahead log into the file, and leaves nothing of it in the log."""
-    with suppress(apsw.Error):  # a reader from outside keeps it; then it is overwritten later
+def empty_log(connection: apsw.Connection) -> bool:
+    """Moves what stands in the write-ahead log into the file and leaves nothing in the log.
+
+    False if that is not possible now: a reader from outside keeps it, or the disk is full.
+    """
+    connection.set_busy_timeout(OWN_READERS_MS)
+    try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.Error:
+        return False
+    finally:
+        connection.set_busy_timeout(BUSY_MS)
+    return True
+
+
+def rewrite(connection: apsw.Connection) -> bool:
+    """Writes the file anew, row by row; False if it is too long for that now, the disk is full, or another tool writes.
+
+    `secure_delete` overwrites what is deleted, but not the copies that stay in a page when rows move to another one.
+    """
+    (used,) = row_of(connection, "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count")
+    if used > MOST_REWRITTEN_PAGES:
+        return False
+    with suppress(apsw.FullError, apsw.BusyError):
+        connection.execute("VACUUM")
+        return True
+    return False
 
 
 def row_of(connection: apsw.Connection, sql: str, *bindings: int | str) -> tuple[Any, ...]:

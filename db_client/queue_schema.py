@@ -5,8 +5,8 @@ from __future__ import annotations
 import apsw
 
 PAGE_BYTES = 4096
-SCHEMA_VERSION = 3
-EARLIER_VERSIONS = (2,)  # had a unique key on every entry
+SCHEMA_VERSION = 4
+EARLIER_VERSIONS = (2, 3)  # 2 had a unique key on every entry; both remembered decisions about oneself only
 SCHEMA = """
 CREATE TABLE entries (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,12 +29,12 @@ CREATE TABLE dead (
 );
 CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT, label TEXT, n INTEGER NOT NULL, PRIMARY KEY (name, label)) WITHOUT ROWID;
-CREATE TABLE decisions (
-  person         INTEGER NOT NULL,
-  decision       TEXT    NOT NULL,
+CREATE TABLE remembered (
+  subject        TEXT    NOT NULL,
+  slot           TEXT    NOT NULL,
   interaction_id INTEGER NOT NULL,
   body           TEXT    NOT NULL,
-  PRIMARY KEY (person, decision)
+  PRIMARY KEY (subject, slot)
 ) WITHOUT ROWID;
 INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', 0);
 """
@@ -59,13 +59,15 @@ COUNT = """
 INSERT INTO counters (name, label, n) VALUES (?, ?, ?) ON CONFLICT (name, label) DO UPDATE SET n = n + excluded.n
 """
 REMEMBER = """
-INSERT INTO decisions (person, decision, interaction_id, body)
-SELECT :person, :decision, :interaction_id, :body
- WHERE NOT EXISTS (SELECT 1 FROM decisions
-                    WHERE person = :person AND decision = 'erase' AND interaction_id > :interaction_id)
-    ON CONFLICT (person, decision) DO UPDATE SET interaction_id = excluded.interaction_id, body = excluded.body
- WHERE excluded.interaction_id > decisions.interaction_id
+INSERT INTO remembered (subject, slot, interaction_id, body)
+SELECT :subject, :slot, :interaction_id, :body
+ WHERE NOT EXISTS (SELECT 1 FROM remembered
+                    WHERE subject = :subject AND slot = 'erase' AND interaction_id > :interaction_id)
+    ON CONFLICT (subject, slot) DO UPDATE SET interaction_id = excluded.interaction_id, body = excluded.body
+ WHERE excluded.interaction_id > remembered.interaction_id
 """
+EARLIER_DECISIONS = "SELECT 'person:' || person, decision, interaction_id, body FROM decisions NOT INDEXED"
+"""What earlier versions remembered, as rows of `remembered`."""
 
 
 def create(connection: apsw.Connection) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from db_client.statements import Statement
 
-EVERY_GUILD = 0
-"""As `visible_on.guild_id`: no guild has this id."""
-
 # Where the person of a row of opt_in_users shows their time, and from when on: [[guild_id, ms since 1970 UTC], ...].
 SHOWN = """(SELECT json_group_array(json_array(guild_id, shown_from))
           FROM (SELECT guild_id, min(shown_from) AS shown_from FROM visible_on AS v
@@ -25,6 +22,14 @@ def consent_after(seq: int, limit: int = 1000) -> Statement:
 def newest_seq() -> Statement:
     """How far the consent log goes: seq, 0 if it is empty. Less than before means that the service was restored."""
     return Statement("SELECT coalesce(max(seq), 0) AS seq FROM consent_log", {})
+
+
+def consent_between(first: int, last: int) -> Statement:
+    """Which decisions stand in these rows of the consent log, both included: seq, interaction_id."""
+    return Statement(
+        "SELECT seq, interaction_id FROM consent_log WHERE seq BETWEEN :first AND :last ORDER BY seq",
+        {"first": first, "last": last},
+    )
 
 
 def standing(user_id: int) -> Statement:
@@ -71,6 +76,51 @@ def open_sessions(
 def watermark(shard_id: int) -> Statement:
     """The shard's watermark as the service knows it: observed_at."""
     return Statement("SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id", {"shard_id": shard_id})
+
+
+_GUILDS = """
+WITH RECURSIVE
+ended (guild_id) AS (
+  SELECT min(guild_id) FROM voice_sessions WHERE ended_at IS NOT NULL
+   UNION ALL
+  SELECT (SELECT min(s.guild_id) FROM voice_sessions AS s WHERE s.ended_at IS NOT NULL AND s.guild_id > ended.guild_id)
+    FROM ended WHERE ended.guild_id IS NOT NULL
+),
+open (guild_id) AS (
+  SELECT min(guild_id) FROM voice_sessions WHERE ended_at IS NULL
+   UNION ALL
+  SELECT (SELECT min(s.guild_id) FROM voice_sessions AS s WHERE s.ended_at IS NULL AND s.guild_id > open.guild_id)
+    FROM open WHERE open.guild_id IS NOT NULL
+),
+shown (guild_id) AS (
+  SELECT min(guild_id) FROM visible_on WHERE guild_id > 0
+   UNION ALL
+  SELECT (SELECT min(v.guild_id) FROM visible_on AS v WHERE v.guild_id > shown.guild_id)
+    FROM shown WHERE shown.guild_id IS NOT NULL
+),
+stored (guild_id) AS (
+  SELECT guild_id FROM guilds
+   UNION SELECT guild_id FROM ended UNION SELECT guild_id FROM open UNION SELECT guild_id FROM shown
+)
+SELECT stored.guild_id, g.left_at, g.absence_confirmed_at, g.presence_revision
+  FROM stored LEFT JOIN guilds AS g ON g.guild_id = stored.guild_id
+ WHERE stored.guild_id IS NOT NULL AND (stored.guild_id >> 22) % :shard_count = :shard_id
+ ORDER BY stored.guild_id
+"""
+
+
+def guilds_of_shard(shard_id: int, shard_count: int) -> Statement:
+    """Every guild of the shard of which anything is stored, and whether the bot is in it.
+
+    guild_id, left_at (ms since 1970 UTC; null: it is, as far as is known), absence_confirmed_at, presence_revision.
+    https://discord.com/developers/docs/events/gateway#sharding
+    """
+    return Statement(_GUILDS, {"shard_id": shard_id, "shard_count": shard_count})
+
+
+def application() -> Statement:
+    """Whose data these are: value, the application's id as text; no row if nobody has said so."""
+    return Statement("SELECT value FROM installation WHERE name = 'application_id'", {})
 
 
 def guild_settings(guild_id: int) -> Statement:

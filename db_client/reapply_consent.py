@@ -2,7 +2,8 @@
 
 Each queue file remembers the newest decisions that were made through it. All are sent again: what the service knows
 changes nothing, what it has forgotten is done once more, so whoever opted out or was erased since the backup is out or
-gone again. To be run once for each queue file through which people decide (one for each replica of interactions_api).
+gone again, and what managers decided (settings, channels that are not recorded) stands again. To be run once for each
+queue file through which people decide (one for each replica of interactions_api that there ever was).
 """
 
 # ruff: noqa: T201 - a command line prints
@@ -14,14 +15,19 @@ import sys
 from collections.abc import Mapping
 
 from db_client.command import run, settings_of, stored
+from db_client.errors import DbClientError
+from db_client.records import Newer
 from db_client.store import Store
 
 BATCH = 100
 
 
 def reapply(store: Store) -> int:
-    """Sends the remembered decisions again, oldest first; how many. Raises DbClientError if the service is away."""
-    decisions = store.remembered_decisions()
+    """Sends the remembered decisions again, oldest first; how many. Raises DbClientError if it cannot be done now."""
+    try:
+        decisions = store.remembered_decisions()
+    except Newer as problem:
+        raise DbClientError(str(problem)) from problem
     for first in range(0, len(decisions), BATCH):
         stored(store, decisions[first : first + BATCH])
     return len(decisions)

@@ -20,6 +20,9 @@ Visibility: TypeAlias = Literal["only_me", "server", "everywhere"]
 Setting: TypeAlias = Literal["time_zone", "leaderboard", "retention_days"]
 
 
+EVERY_GUILD = 0
+"""Where a choice is about all guilds: no guild has this id."""
+
 _CHECKSUM = ',"crc":'
 
 
@@ -36,7 +39,11 @@ class Flags(enum.IntFlag):
 
 
 class Undecodable(ValueError):
-    """An entry's body is not a record of this version: it goes to the dead letters as it is."""
+    """An entry's body is not a record: it goes to the dead letters as it is."""
+
+
+class Newer(Undecodable):
+    """A sound record of a newer version of this program, which can read it: it waits for that version."""
 
 
 class Record:
@@ -364,13 +371,16 @@ _ALL_FLAGS = sum(Flags)
 def from_json(text: str) -> Record:
     """The record that `to_json` wrote; raises Undecodable for anything else, also if a byte of it has changed.
 
-    Records of earlier versions have no checksum, or fields that are no more; they are taken without.
+    Raises Newer if it is whole and yet of no kind, or not of the fields, that this version knows. Records of earlier
+    versions have no checksum, or fields that are no more; they are taken without.
     """
+    whole = False
     try:
         fields: dict[str, Any] = fast_json.read(text)
         checksum = fields.pop("crc", None)
         if checksum is not None and checksum != zlib.crc32(text[: text.rindex(_CHECKSUM)].encode()):
             raise Undecodable("damaged on the disk: its checksum is another")
+        whole = checksum is not None
         kind = fields.pop("kind")
         for name in _FIELDS_BEFORE.get(kind, ()):
             fields.pop(name, None)
@@ -380,4 +390,6 @@ def from_json(text: str) -> Record:
     except Undecodable:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        if whole:
+            raise Newer("a newer version of this program kept this: run that version") from problem
         raise Undecodable(f"not a record of this version: {type(problem).__name__}") from problem

@@ -313,6 +313,13 @@ def person_profile(user_id: int) -> Statement:
     return Statement("SELECT * FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id})
 
 
+def person_visible_on(user_id: int) -> Statement:
+    """The person's rows of visible_on, all columns."""
+    return Statement(
+        "SELECT * FROM visible_on WHERE user_id = :user_id ORDER BY guild_id, version", {"user_id": user_id}
+    )
+
+
 def person_decisions(user_id: int) -> Statement:
     """The person's decisions, oldest first: interaction_id, decision, at."""
     return Statement(
@@ -366,4 +373,17 @@ def person_channels(user_id: int) -> Statement:
         "SELECT c.channel_id, c.guild_id, c.name, c.kind FROM channels AS c"
         f" WHERE c.channel_id IN (SELECT channel_id FROM ({_OWN_PLACES})) ORDER BY c.channel_id",
         {"user_id": user_id},
+    )
+
+
+def person_rivals(user_id: int, interactions: str, stays: str) -> Statement:
+    """A row if one of those decisions, or a session of those stays (JSON arrays of ids), is another person's."""
+    return Statement(
+        "SELECT 1 AS rival FROM json_each(:interactions) AS i JOIN consent_log AS c ON c.interaction_id = i.value"
+        " WHERE c.user_id <> :user_id"
+        " UNION ALL "
+        "SELECT 1 FROM json_each(:stays) AS t JOIN voice_sessions AS s"
+        " ON s.session_id >= t.value AND s.session_id < t.value || '.'"
+        " WHERE s.user_id <> :user_id LIMIT 1",
+        {"user_id": user_id, "interactions": interactions, "stays": stays},
     )

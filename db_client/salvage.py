@@ -16,17 +16,17 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from db_client.queue_schema import COUNT, EARLIER_VERSIONS, PAGE_BYTES, SCHEMA_VERSION, create
+from db_client.queue_schema import COUNT, EARLIER_DECISIONS, EARLIER_VERSIONS, PAGE_BYTES, SCHEMA_VERSION, create
 
 MOST_PROBES = 200_000
-KEPT_DAYS = 7  # a damaged file holds people's data that no erasure reaches: time enough to look at it, and no more
+KEPT_DAYS = 7  # a damaged file holds people's data that no erasure reaches into: time enough to look at it, no more
 
 _COLUMNS = {
     "entries": ("id", "key", "person", "kind", "body", "created"),
     "dead": ("id", "key", "person", "kind", "body", "created", "reason", "died"),
     "notes": ("key", "value"),
     "counters": ("name", "label", "n"),
-    "decisions": ("person", "decision", "interaction_id", "body"),
+    "remembered": ("subject", "slot", "interaction_id", "body"),
 }
 
 
@@ -50,19 +50,15 @@ def replace_damaged(path: Path) -> Salvaged:
     """Puts a new queue file in place of the damaged one. To be called under the file's lock, with it closed here."""
     path.touch()
     aside = _set_aside(path)
-    scratch = Path(f"{path}-scratch")
-    building = Path(f"{path}-salvaging")
-    _remove(scratch, building)
+    scratch, building = _workings(path)
     rows = _rebuild(path, scratch, building)
     _put_in_place(path, building)
-    _remove(scratch)
     return Salvaged(aside, rows)
 
 
 def renew(path: Path) -> None:
     """Puts a new queue file with the same rows in place of a sound one of an earlier version; to be called likewise."""
-    building = Path(f"{path}-salvaging")
-    _remove(building)
+    _, building = _workings(path)
     try:
         with closing(apsw.Connection(str(building))) as new:
             create(new)
@@ -87,7 +83,10 @@ def has_only_its_log(path: Path) -> bool:
 
 
 def finish(path: Path) -> None:
-    """Puts a finished new file in place, if there is one; the old one's log must be gone before."""
+    """Puts a finished new file in place, if there is one; the old one's log must be gone before.
+
+    What a salvage that was cut short worked on is removed: it is begun anew, or no more needed.
+    """
     salvaged = Path(f"{path}-salvaged")
     if salvaged.exists():
         for suffix in ("-wal", "-shm"):
@@ -95,12 +94,19 @@ def finish(path: Path) -> None:
         sync(path.parent)
         salvaged.replace(path)
         sync(path.parent)
+    _remove(*_workings(path))
 
 
-def remove_old(path: Path, now: int) -> None:
-    """Deletes what was set aside of this queue file more than `KEPT_DAYS` before `now` (ms since 1970 UTC)."""
+def remove_old(path: Path, now: int, erased_at: int | None = None) -> None:
+    """Deletes what was set aside of this queue file more than `KEPT_DAYS` before `now` (ms since 1970 UTC).
+
+    With `erased_at`, when somebody was erased, also what may hold something of theirs: what was set aside before it, or
+    not long after it, as an erasure may arrive late.
+    """
     for aside in path.parent.glob(f"{glob.escape(path.name)}.damaged-*"):
-        if aside.stat().st_mtime * 1000 < now - KEPT_DAYS * 86_400_000:
+        set_aside = aside.stat().st_mtime * 1000
+        last_use = set_aside + KEPT_DAYS * 86_400_000
+        if last_use < now or (erased_at is not None and set_aside - KEPT_DAYS * 86_400_000 < erased_at):
             aside.unlink(missing_ok=True)
 
 
@@ -128,6 +134,11 @@ def _set_aside(path: Path) -> Path:
             os.utime(target)  # from now on its time tells when it was set aside
     sync(path.parent)
     return aside
+
+
+def _workings(path: Path) -> tuple[Path, Path]:
+    """The copy of a damaged file that is read, and the new file while it is built."""
+    return Path(f"{path}-scratch"), Path(f"{path}-salvaging")
 
 
 def _remove(*paths: Path) -> None:
@@ -176,7 +187,8 @@ def _copied(damaged: Path, new: apsw.Connection) -> int | None:
     """Copies what can be read; how many entries and dead letters, or None if not even the schema can be read."""
     try:
         old = apsw.Connection(str(damaged))
-        if old.pragma("user_version") not in (SCHEMA_VERSION, *EARLIER_VERSIONS):
+        version = old.pragma("user_version")
+        if version not in (SCHEMA_VERSION, *EARLIER_VERSIONS):
             return None
         old.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.Error:
@@ -188,8 +200,9 @@ def _copied(damaged: Path, new: apsw.Connection) -> int | None:
                 for row in _rows_by_id(old, table):
                     new.execute(_insert(table), row)
                     rows += 1
-            for table in ("notes", "counters", "decisions"):
-                for row in _until_damage(old, _select(table)):
+            for table in ("notes", "counters", "remembered"):
+                earlier = table == "remembered" and version in EARLIER_VERSIONS
+                for row in _until_damage(old, EARLIER_DECISIONS if earlier else _select(table)):
                     new.execute(_insert(table), row)
             for (given,) in _until_damage(old, "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"):
                 new.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'entries'", (given,))

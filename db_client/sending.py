@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from db_client import records, rqlite
-from db_client.erasure import Erasure, erasures_of
 from db_client.errors import NotKept, OutcomeUnknown, Refused, ServiceUnavailable, StatementRefused
 from db_client.queue_file import Entry, Position, QueueFile, Settlement
 from db_client.record_statements import statements_for
+from db_client.records import Newer
 from db_client.rqlite import Rows
 from db_client.service import Service
 
@@ -22,8 +22,6 @@ MOST_BYTES = 300 * 1024  # of a request; of each there are some copies in memory
 ATTEMPT_SECONDS = 10.0
 STRIKES = 10  # after so many unknown outcomes of one entry alone, while the service takes other writes, it is dead
 SETTLE_SECONDS = 1.0
-PERSONS_AT_ONCE = 500
-REMEMBERED_EVERY = 120  # of so many questions for erasures one, the first, asks about remembered decisions too
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +70,6 @@ class Sender:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._most = MOST_STATEMENTS
         self._struck: tuple[int, int] = (0, 0)
-        self._asked = 0
         self._answers: dict[int, Rows] = {}
         self._delivered: list[Entry] = []
         self._newest_dead = 0
@@ -80,6 +77,8 @@ class Sender:
 
     def send_some(self, tell: Callable[[Batch], None] = lambda batch: None) -> Batch:
         """Delivers the oldest entries, as many as fit one request; raises ServiceUnavailable, or NotKept for the disk.
+
+        Raises Newer if the oldest is of a newer version of this program: nothing behind it is sent.
 
         `tell` hears of it before it is settled in the file, so that nobody waits for that disk. After an unknown
         outcome the next batch is half as long, in case its length or one entry in it is the cause.
@@ -113,22 +112,6 @@ class Sender:
             self._settle()
         return batch
 
-    def erase(self) -> int:
-        """Asks the service for erasures of the persons whom the file still knows; how many entries were removed."""
-        self._queue.remove_damaged(self._clock())
-        persons = self._queue.persons(remembered=self._asked % REMEMBERED_EVERY == 0)
-        self._asked += 1
-        removed = 0
-        for start in range(0, len(persons), PERSONS_AT_ONCE):
-            asked = erasures_of(persons[start : start + PERSONS_AT_ONCE])
-            (rows,) = self._service.query([asked], ATTEMPT_SECONDS)
-            if erasures := [Erasure(row["user_id"], row["interaction_id"]) for row in rows]:
-                removed += self._queue.erase(erasures)
-        if removed:
-            self.count("erased", "entries", removed)
-            log.info("erased persons were removed from the queue file", extra={"entries": removed})
-        return removed
-
     # --- counting ---
 
     def count(self, name: str, label: str, n: int = 1) -> None:
@@ -158,12 +141,19 @@ class Sender:
     # --- one batch ---
 
     def _written(self, entries: Sequence[Entry]) -> list[Written]:
-        """Entries as statements, as many as fit one request; those that cannot be read are buried at once."""
+        """Entries as statements, as many as fit one request; those that cannot be read are buried at once.
+
+        One of a newer version of this program ends the batch; raises Newer if it is the first.
+        """
         written: list[Written] = []
         statements = size = 0
         for entry in entries:
             try:
                 one = _write(entry)
+            except Newer:
+                if not written:
+                    raise
+                break
             except Exception as problem:  # noqa: BLE001 (whatever is wrong with one entry must not hold up the rest)
                 self._bury(entry, "unreadable", f"unreadable: {problem or type(problem).__name__}")
                 continue

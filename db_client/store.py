@@ -15,8 +15,9 @@ from db_client.delivery import Delivery
 from db_client.erasure import LAST_DECISION, Erasure, erasures_in
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile, Settlement
+from db_client.queue_upkeep import QueueUpkeep
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
-from db_client.records import Record, Undecodable, from_json
+from db_client.records import Newer, Record, Undecodable, from_json
 from db_client.sending import Sender
 from db_client.service import Service
 from db_client.settings import StoreSettings
@@ -99,6 +100,7 @@ class Store:
         """Begins delivery in the background, in this process and in those forked from it later (at their first use)."""
         self._started = True
         self._own_delivery().start()
+        self._upkeep.start()
 
     def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> Receipt:
         """Commits records and notes to the queue file, together; when it returns they survive a power cut.
@@ -162,18 +164,26 @@ class Store:
     def forget(self, user_id: int, *, before: int = LAST_DECISION) -> int:
         """Removes what waits or lies dead about a person from this queue file; how many entries. An erasure stays.
 
-        With `before`, a decision's snowflake, what was decided and what happened since then stays too.
+        With `before`, a decision's snowflake, what was decided and what happened since then stays too. What the file
+        only has traces of, in its log or in unused parts of its pages, goes within a minute.
         """
         self._own_delivery()
-        return self._queue.erase([Erasure(user_id, before)])
+        removed = self._queue.erase([Erasure(user_id, before)])
+        self._queue.left_traces()
+        return removed
 
     def remembered_decisions(self) -> list[Record]:
-        """The newest decision of each kind of each person, as kept on this queue file; oldest first."""
+        """What people and managers decided last, as kept on this queue file (see `remembering`); oldest first.
+
+        Raises Newer if one was kept by a newer version of this program.
+        """
         self._own_delivery()
         decisions: list[Record] = []
         for body in self._queue.decisions():
             try:
                 decisions.append(from_json(body))
+            except Newer:
+                raise
             except Undecodable as problem:
                 log.error("a remembered decision cannot be read and is left out", extra={"problem": str(problem)})
         return decisions
@@ -201,6 +211,7 @@ class Store:
         What is left stays in the file and is delivered by the next program that opens it.
         """
         emptied = self._own_delivery().stop(within)
+        self._upkeep.stop()
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._queue.close()
         return emptied
@@ -210,6 +221,7 @@ class Store:
             self._renew_after_fork()
             if self._started:
                 self._delivery.start()
+                self._upkeep.start()
         return self._delivery
 
     def _put(self, records: Sequence[Record], notes: Mapping[str, str | None], waiter: Waiter | None = None) -> _Put:
@@ -222,6 +234,7 @@ class Store:
         self._puts: Together[_Put] = Together(self._commit)
         self._sender = Sender(self._queue, self._service, self._clock, self._settle)
         self._delivery = Delivery(self._queue, self._sender, commit=self._puts.act)
+        self._upkeep = QueueUpkeep(self._queue, self._service, self._clock, self._sender.count)
         self._readers = concurrent.futures.ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._pid = os.getpid()
 

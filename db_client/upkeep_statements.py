@@ -22,10 +22,15 @@ def take_lease(lease: Lease) -> list[Statement]:
 
 LEFT_GUILD_DAYS = 30
 """After so many days without the bot a guild's data goes."""
+ABSENCE_COUNTS_MS = 24 * 60 * 60 * 1000
+"""So long (milliseconds) Discord's word that the bot is still not there counts."""
 
 _LEASED = "EXISTS (SELECT 1 FROM leases WHERE name = 'removal' AND holder = :holder AND until_at > :at)"
-_LEFT = """EXISTS (SELECT 1 FROM guilds AS g
-             WHERE g.guild_id = :guild_id AND g.left_at + :left_days * 86400000 <= :at)"""
+# Thirty days after it was noticed, and Discord has said so again since, lately.
+_LONG_GONE = """g.left_at + :left_days * 86400000 <= :at AND g.absence_confirmed_at >= g.left_at + :left_days * 86400000
+               AND abs(:at - g.absence_confirmed_at) <= :counts_ms"""
+_LEFT = f"""EXISTS (SELECT 1 FROM guilds AS g
+             WHERE g.guild_id = :guild_id AND {_LONG_GONE})"""  # noqa: S608
 _EMPTY = """NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NOT NULL)
    AND NOT EXISTS (SELECT 1 FROM voice_sessions WHERE guild_id = :guild_id AND ended_at IS NULL)"""
 
@@ -50,7 +55,7 @@ DELETE FROM voice_sessions
 """  # noqa: S608
 REMOVE_LEFT_GUILD = tuple(
     f"DELETE FROM {table} WHERE guild_id = :guild_id AND {_LEFT} AND {_EMPTY} AND {_LEASED}"  # noqa: S608
-    for table in ("channels", "guild_settings", "unrecorded_channels", "guilds")
+    for table in ("channels", "voice_totals", "visible_on", "guild_settings", "unrecorded_channels", "guilds")
 )
 
 
@@ -61,7 +66,7 @@ def remove(removal: Removal) -> list[Statement]:
         "at": removal.at,
         "holder": removal.holder,
     }
-    left = {**guild, "left_days": LEFT_GUILD_DAYS}
+    left = {**guild, "left_days": LEFT_GUILD_DAYS, "counts_ms": ABSENCE_COUNTS_MS}
     return [
         Statement(REMOVE_SESSIONS, {**guild, "most": removal.most}),
         Statement(REMOVE_LEFT_SESSIONS, {**left, "most": removal.most}),
@@ -102,14 +107,14 @@ SELECT guild_id FROM kept
                 WHERE s.guild_id = kept.guild_id AND {LENGTH_CLASS} = k.class
                   AND s.started_at < kept.from_at AND s.ended_at <= kept.from_at AND s.ended_at IS NOT NULL)
  UNION
-SELECT guild_id FROM guilds WHERE left_at + :left_days * 86400000 <= :at
+SELECT guild_id FROM guilds AS g WHERE {_LONG_GONE}
  ORDER BY guild_id
 """  # noqa: S608
 
 
 def removal_due(at: int) -> Statement:
     """The guilds that have something to lose at that moment (ms since 1970 UTC): guild_id."""
-    return Statement(_DUE, {"at": at, "left_days": LEFT_GUILD_DAYS})
+    return Statement(_DUE, {"at": at, "left_days": LEFT_GUILD_DAYS, "counts_ms": ABSENCE_COUNTS_MS})
 
 
 _PAST = f"""s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class

@@ -9,6 +9,7 @@ import signal
 import sys
 
 from db_client.errors import NotKept
+from gateway_listener.application import OtherApplication
 from gateway_listener.client import GatewayRefused
 from gateway_listener.listener import Listener
 from gateway_listener.settings import Settings
@@ -28,7 +29,7 @@ async def _run(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The exit status: 0 after a signal, 2 for settings or a queue file that cannot be used, 3 if Discord refuses."""
+    """The exit status: 0 after a signal, 2 for settings or data that cannot be used, 3 if Discord refuses."""
     try:
         settings = Settings.read(os.environ)
     except SettingsError as error:
@@ -43,6 +44,9 @@ def main() -> int:
     except GatewayRefused as refusal:
         print(refusal, file=sys.stderr)
         return DISCORD_REFUSED
+    except OtherApplication as refusal:
+        print(refusal, file=sys.stderr)
+        return CANNOT_START
     except NotKept as problem:
         print(f"{problem}\nThe queue file is {settings.store.queue_file} (QUEUE_FILE).", file=sys.stderr)
         return CANNOT_START

@@ -25,6 +25,7 @@ import discord.gateway
 import discord.http
 import yarl
 
+from gateway_listener.application import OtherApplication
 from gateway_listener.budget import Backoff
 from gateway_listener.frames import value_of
 from gateway_listener.pulse import Pulse
@@ -41,6 +42,11 @@ HANG_UP_WITHIN = 2.0
 WORKED = 5.0
 # So many connections without an answer to RESUME, and a new session is begun.
 PATIENCE = 2
+# What the API answers within so long (seconds) about a guild counts, and of refusals those with Discord's own codes:
+# Missing Access, Unknown Guild.
+# https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes
+ANSWER_WITHIN = 15.0
+NOT_THERE = frozenset({50001, 10004})
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
 WHAT_TO_DO = {
@@ -109,9 +115,10 @@ class _WebSocket(discord.gateway.DiscordWebSocket):
 class Client(discord.Client):
     """A client of one shard: `start(token)` runs until it is closed or a person must act.
 
-    `on_frame` is called with every frame as JSON has it, in order, before anything else is done with it, `on_beat`
-    before each heartbeat is sent, `on_hang_up` at the end of each connection. `may_identify` is awaited before each
-    IDENTIFY. `pulse` is told about the frames by whoever reads them.
+    `on_login` is awaited with the id of the token's application before the first connection. `on_frame` is called with
+    every frame as JSON has it, in order, before anything else is done with it, `on_beat` before each heartbeat is sent,
+    `on_hang_up` at the end of each connection. `may_identify` is awaited before each IDENTIFY. `pulse` is told of the
+    frames by whoever reads them.
     """
 
     def __init__(
@@ -121,6 +128,7 @@ class Client(discord.Client):
         on_frame: Callable[[object], None],
         on_beat: Callable[[], None],
         on_hang_up: Callable[[], None],
+        on_login: Callable[[int], Awaitable[None]],
         may_identify: Callable[[], Awaitable[None]],
         pulse: Pulse,
         counts: Counter[str],
@@ -136,6 +144,7 @@ class Client(discord.Client):
         self._on_frame = on_frame
         self._on_beat = on_beat
         self._on_hang_up = on_hang_up
+        self._on_login = on_login
         self._may_identify = may_identify
         self._pulse = pulse
         self._counts = counts
@@ -162,6 +171,16 @@ class Client(discord.Client):
             with contextlib.suppress(discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError):
                 await ws.beat()
 
+    async def is_in(self, guild_id: int) -> bool | None:
+        """Whether our application is in the guild, as Discord's API says; None if it does not say."""
+        try:
+            guild: object = await asyncio.wait_for(self.http.get_guild(guild_id, with_counts=False), ANSWER_WITHIN)
+        except (discord.Forbidden, discord.NotFound) as refusal:
+            return False if refusal.code in NOT_THERE else None
+        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
+            return None
+        return True if isinstance(guild, dict) and guild.get("id") == str(guild_id) else None
+
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Waits until the budget allows an IDENTIFY, instead of the five seconds of discord.py."""
         await self._may_identify()
@@ -169,8 +188,11 @@ class Client(discord.Client):
     async def connect(self, *, reconnect: bool = True) -> None:
         """One connection after another, with RESUME wherever there is a session, until the client is closed.
 
-        Raises GatewayRefused for the close codes after which Discord asks not to reconnect.
+        Raises GatewayRefused for the close codes after which Discord asks not to reconnect, and what `on_login` raises.
         """
+        if self.application_id is None:
+            raise GatewayLost("no application")
+        await self._on_login(self.application_id)
         backoff = Backoff(clock=time.monotonic, longest=self._longest_pause)
         while not self.is_closed():
             cause = await self._one_connection()
@@ -256,7 +278,7 @@ def prepare(settings: Settings) -> None:
 
 
 async def live(client: Client, token: str) -> None:
-    """Runs one client to its end; raises GatewayRefused or GatewayLost if it was not closed by us."""
+    """Runs one client to its end; raises GatewayRefused, OtherApplication or GatewayLost if it was not closed by us."""
     try:
         async with client:
             await client.start(token)
@@ -264,7 +286,7 @@ async def live(client: Client, token: str) -> None:
         raise GatewayRefused(WHAT_TO_DO[4004].replace(" (4004)", "")) from None
     except discord.HTTPException as problem:
         raise GatewayLost(f"HTTP status {problem.status}") from None
-    except (GatewayRefused, GatewayLost):
+    except (GatewayRefused, GatewayLost, OtherApplication):
         raise
     except Exception as problem:  # noqa: BLE001 (whatever discord.py stumbles over, a new client can go on)
         raise GatewayLost(type(problem).__name__) from None

@@ -6,7 +6,7 @@ Everyone's stays are held here, in memory; nothing about a person leaves it befo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from db_client.records import Retraction
 from gateway_listener.consent import Consents, Decision, Interval
@@ -117,6 +117,15 @@ class Ledger:
         """Takes in what was decided about channels; the stays for which this may make a difference."""
         different = self.channels.add(decisions)
         self.items.extend(Note(recording_key(channel_id), now.to_json()) for channel_id, now in different.items())
+        return self._differing_in(different)
+
+    def forget_channels(self, guild_id: int, *, but: Collection[int]) -> None:
+        """What was decided about the guild's channels goes, but for these: they are recorded as if it never was."""
+        forgotten = self.channels.forget(guild_id, but=but)
+        self.items.extend(Note(recording_key(channel_id), None) for channel_id in forgotten)
+        self._differing_in(forgotten)
+
+    def _differing_in(self, different: Collection[int]) -> list[Stay]:
         differing = (
             [stay for stays in self._stays.values() for stay in stays if stay.channel_id in different]
             if different

@@ -8,16 +8,18 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 
-from db_client.records import Watermark
+from db_client.records import Installation, Watermark
 from db_client.store import QueueStatistics, Store
 from gateway_listener import health, reading
+from gateway_listener.application import OtherApplication, verified
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
 from gateway_listener.clock import Clock
 from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, VoiceState, read
 from gateway_listener.lateness import TURN_EVERY, Lateness
-from gateway_listener.notes import CONSENT_SEQ, IDENTIFIES, Memory, remembered
+from gateway_listener.notes import APPLICATION, CONSENT_SEQ, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Note
+from gateway_listener.position import Position
 from gateway_listener.recorder import Recorder
 from gateway_listener.recording import LOOK_BACK
 from gateway_listener.settings import Settings
@@ -50,8 +52,14 @@ class Listener:
         self._drift: Counter[str] = Counter()
         self._stopping = asyncio.Event()
         self._consent_known = asyncio.Event()
-        self._consent_seq = 0
+        self._position = Position()
+        """How far the consent log was followed."""
         self._memory = Memory()
+        self._application: int | None = None
+        """The token's, once Discord has said it."""
+        self._verified = False
+        """True once it is known that the data are that application's."""
+        self._refusal: OtherApplication | None = None
         self._channels_whole = True
         """The next look at the channels is at all of them."""
         self._supervisor: Supervisor | None = None
@@ -63,7 +71,7 @@ class Listener:
     async def run(self) -> None:
         """Listens until `stop`; then everything is in the queue file, and as much as possible delivered.
 
-        Raises GatewayRefused, after the same, when a person must act.
+        Raises GatewayRefused or OtherApplication, after the same, when a person must act.
         """
         self._store.start()
         self._recorder.start()
@@ -79,6 +87,7 @@ class Listener:
             on_frame=self._on_frame,
             on_beat=lambda: self._lateness.beat(self._clock.now()),
             on_hang_up=self._tracker.hang_up,
+            on_login=self._logged_in,
             budget=self._budget(notes.get(IDENTIFIES, "")),
             note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             now=self._clock.now,
@@ -90,6 +99,8 @@ class Listener:
         try:
             await self._first_read()
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
+            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._look)))
+            helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._ask)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
             await self._supervise(self._supervisor)
         finally:
@@ -99,6 +110,8 @@ class Listener:
             await asyncio.gather(*helpers, return_exceptions=True)
             await self._finish()
             await runner.cleanup()
+        if self._refusal is not None:
+            raise self._refusal
 
     def _budget(self, spent: str) -> IdentifyBudget:
         pause_ms = int(self._settings.timing.between_identifies * 1000)
@@ -183,12 +196,38 @@ class Listener:
     # --- what is known from before, and consent ---
 
     def _take_up(self, memory: Memory) -> None:
-        self._consent_seq = memory.consent_seq
+        self._position = memory.position
+        self._memory = memory
         if memory.complete:
             self._tracker.restore(memory, self._clock.now())
             self._hand_over()
+
+    async def _logged_in(self, application_id: int) -> None:
+        """Before anything is heard of the gateway; raises OtherApplication."""
+        self._application = application_id
+        try:
+            owner = await reading.owner(self._store)
+        except reading.CannotRead:
+            self._verify(None, readable=False)
         else:
-            self._memory = memory
+            self._verify(owner, readable=True)
+
+    def _verify(self, owner: int | None, *, readable: bool) -> None:
+        """Compares the token's application with the one whose data these are (`owner`: as the service says)."""
+        ours, noted = self._application, self._memory.application
+        if ours is None or not verified(ours, noted=noted, stated=owner, readable=readable):
+            return
+        if readable and owner is None:
+            self._recorder.hand_over([Installation(ours)], self._recorder.watermark)
+        if noted != ours:
+            self._memory.application = ours
+            self._recorder.hand_over([Note(APPLICATION, str(ours))], self._recorder.watermark)
+        self._verified = True
+        self._tracker.presence.trust()
+
+    def _end_for(self, refusal: OtherApplication) -> None:
+        self._refusal = refusal
+        self.stop()
 
     async def _first_read(self) -> None:
         """Gives the service a moment to say who is in before the gateway says who is there; then goes on without."""
@@ -204,6 +243,9 @@ class Listener:
             try:
                 await self._read_consent()
                 failing = False
+            except OtherApplication as refusal:
+                self._end_for(refusal)
+                return
             except reading.CannotRead as problem:
                 self._counts["unreadable_service"] += 1
                 if not failing:
@@ -212,31 +254,35 @@ class Listener:
             await asyncio.sleep(self._settings.timing.follow_every)
 
     async def _read_consent(self) -> None:
+        if self._application is not None and not self._verified:
+            self._verify(await reading.owner(self._store), readable=True)
         if not self._tracker.recording:
             baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
             baseline.consents, baseline.names = self._memory.consents, self._memory.names
             baseline.unrecorded, baseline.foreign = self._memory.unrecorded, self._memory.foreign
+            baseline.away = self._memory.away
             self._tracker.restore(baseline, self._clock.now())
         await self._read_channels()
-        known = self._consent_seq
         whole = not self._consent_known.is_set()
+        known = self._position.seq
         try:
-            log_read = await reading.consent_log(self._store, after=0 if whole else known)
-        except reading.OlderLog:
-            log.warning("the consent log is older than what was known: it is read whole, as after a restore")
-            whole = self._channels_whole = True
-            log_read = await reading.consent_log(self._store, after=0)
-        newest = max((seq for seq, _ in log_read), default=0 if whole else known)
-        # In a log that went back, new rows have numbers of old ones: any erasure in it may be new.
-        erased = {d.user_id for seq, d in log_read if d.decision == "erase" and (seq > known or newest < known)}
+            log_read, position = await reading.consent_log(self._store, self._position)
+            if whole and known:
+                log_read, position = await reading.consent_log(self._store, Position())
+        except reading.OtherLog:
+            log.warning("the consent log is another one than was known: it is read whole, as after a restore")
+            self._channels_whole = whole = True
+            known = 0  # rows of another log have numbers of old ones: any erasure in it may be new
+            log_read, position = await reading.consent_log(self._store, Position())
+        erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
             self._tracker.decide(decisions, erased, self._clock.now(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
-        if newest != known:
-            self._consent_seq = newest
-            items.append(Note(CONSENT_SEQ, str(newest)))
+        if position != self._position:
+            self._position = position
+            items.append(Note(CONSENT_SEQ, position.to_text()))
         if items:
             self._recorder.hand_over(items, self._tracker.watermark_to_keep)
 
@@ -263,7 +309,6 @@ class Listener:
         """Compares the service's open sessions with ours while nothing is on its way."""
         if not (self._consent_known.is_set() and self._tracker.sight.ready and self.idle):
             return
-        self._channels_whole = True
         mark = self._tracker.revision
         if not await asyncio.to_thread(self._store.idle):
             return
@@ -276,6 +321,32 @@ class Listener:
         self._drift.update(drift)
         if drift:
             log.warning("open sessions differed from the service's and were put right", extra=dict(drift))
+        self._hand_over()
+
+    async def _look(self) -> None:
+        """Compares what the service has about the shard's guilds with what Discord says about them."""
+        if not (self._tracker.recording and self._tracker.sight.ready):
+            return
+        try:
+            seen = await reading.look(self._store, self._settings.shard_id, self._settings.shard_count)
+            self._verify(seen.owner, readable=True)
+        except reading.CannotRead:
+            return
+        except OtherApplication as refusal:
+            self._end_for(refusal)
+            return
+        self._tracker.look(seen.standings, seen.channels, self._clock.now())
+        self._hand_over()
+
+    async def _ask(self) -> None:
+        """Asks Discord about one guild, if there is one of which it is not known whether the bot is in it."""
+        supervisor = self._supervisor
+        guild_id = self._tracker.presence.question(self._clock.now()) if self._verified else None
+        if guild_id is None or supervisor is None:
+            return
+        is_there = await supervisor.is_in(guild_id)
+        if self._tracker.answer(guild_id, is_there, self._clock.now()):
+            log.info("the bot is not in a server any more: if it stays so, its data are removed after thirty days")
         self._hand_over()
 
     def _share_watermark(self) -> None:

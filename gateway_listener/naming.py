@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from db_client.records import GuildPresence
 from gateway_listener.frames import ChannelChanged, ChannelDeleted, GuildChanged, RollCall
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
@@ -52,12 +51,9 @@ class Naming:
             guild.names = guild.names.without_channel(deleted.channel_id)
             self._renamed(guild)
 
-    def guild_left(self, guild_id: int, left_at: int, now: int) -> None:
+    def guild_left(self, guild_id: int) -> None:
         """The bot is not in the guild any more."""
-        names = self._announced.pop(guild_id, None)
-        if names is not None:
-            revision = self._ledger.next_revision(now)
-            self._ledger.items.append(GuildPresence(guild_id, revision, left_at))
+        if self._announced.pop(guild_id, None) is not None:
             self._ledger.items.append(Note(f"names:{guild_id}", None))
 
     def write(self, guilds: Mapping[int, GuildState], now: int) -> None:

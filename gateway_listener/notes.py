@@ -5,9 +5,11 @@
 | `baseline` | `1` once this queue file knows which sessions are open |
 | `open:<session_id>` | the open session, as its record |
 | `consent:<user_id>` | `version at` of the decision by which the person is in; nobody else has one |
-| `consent_seq` | the last row of the consent log that was followed |
+| `application` | whose data these are |
+| `consent_seq` | the last rows of the consent log that were followed, each with its interaction |
 | `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
 | `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
+| `left:<guild_id>` | since when the bot is, or was, not in a guild |
 | `recording:<channel_id>` | guild, version and times of a channel that is, or was, not recorded |
 | `names:<guild_id>` | the names that were announced |
 | `identifies` | when IDENTIFY was sent in the last day |
@@ -22,10 +24,12 @@ from dataclasses import dataclass, field
 from db_client.records import Record, Retraction, Undecodable, VoiceSession, from_json
 from gateway_listener.consent import Decision
 from gateway_listener.names import Names
+from gateway_listener.position import Position
 from gateway_listener.recording import Unrecorded
 
 log = logging.getLogger(__name__)
 
+APPLICATION = "application"
 BASELINE = "baseline"
 CONSENT_SEQ = "consent_seq"
 IDENTIFIES = "identifies"
@@ -72,10 +76,15 @@ class Memory:
     """False if the sessions were asked of the service, and are not on this disk yet."""
     sessions: list[VoiceSession] = field(default_factory=list)
     consents: dict[int, Decision] = field(default_factory=dict)
-    consent_seq: int = 0
+    application: int | None = None
+    """Whose data these are."""
+    position: Position = field(default_factory=Position)
+    """How far the consent log was followed."""
     watermark: int | None = None
     unseen: dict[int, int | None] = field(default_factory=dict)
     names: dict[int, Names] = field(default_factory=dict)
+    away: dict[int, int] = field(default_factory=dict)
+    """By guild: since when the bot is, or was, not in it."""
     unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
     """By channel."""
     foreign: list[str] = field(default_factory=list)
@@ -112,7 +121,7 @@ def _guild_of(kind: str, name: str, value: str) -> int | None:
         return session.guild_id if isinstance(session, VoiceSession) else None
     if kind == "recording":
         return Unrecorded.from_json(value).guild_id
-    return int(name) if kind in ("unseen", "names") else None
+    return int(name) if kind in ("unseen", "names", "left") else None
 
 
 def _take(memory: Memory, kind: str, name: str, value: str) -> None:
@@ -127,9 +136,13 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         memory.unseen[int(name)] = int(value) or None
     elif kind == "names":
         memory.names[int(name)] = Names.from_json(value)
+    elif kind == "left":
+        memory.away[int(name)] = int(value)
     elif kind == "recording":
         memory.unrecorded[int(name)] = Unrecorded.from_json(value)
     elif kind == CONSENT_SEQ:
-        memory.consent_seq = int(value)
+        memory.position = Position.from_text(value)
+    elif kind == APPLICATION:
+        memory.application = int(value)
     elif kind == WATERMARK:
         memory.watermark = int(value)

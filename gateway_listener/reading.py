@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from db_client.errors import DbClientError, ServiceUnavailable
-from db_client.reading_statements import consent_after, newest_seq, recording_after, watermark
+from db_client.reading_statements import (
+    application,
+    consent_after,
+    consent_between,
+    guilds_of_shard,
+    newest_seq,
+    recording_after,
+    watermark,
+)
 from db_client.reading_statements import open_sessions as open_sessions_of
 from db_client.records import VoiceSession
 from db_client.statements import Statement
 from db_client.store import Store
 from gateway_listener.consent import Decision
 from gateway_listener.notes import Memory
+from gateway_listener.position import Position, Row
+from gateway_listener.presence import Standing
 from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
@@ -62,27 +72,61 @@ async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
     )
 
 
-class OlderLog(Exception):
-    """The consent log ends before the row that is known: the service was restored from a backup."""
+class OtherLog(Exception):
+    """The consent log is not the one that was read up to the known position: the service was restored from a backup."""
 
 
-async def consent_log(store: Store, *, after: int) -> list[tuple[int, Decision]]:
-    """Every decision that arrived after row `after`, with its row; read to the end, for half of it could mislead.
+async def consent_log(store: Store, position: Position) -> tuple[list[tuple[int, Decision]], Position]:
+    """Every decision that arrived after the position, with its row, and the position behind them; read to the end, for
+    half of it could mislead.
 
-    Raises OlderLog if there is no row `after`, nor a later one.
+    Raises OtherLog if what is known does not stand in the log.
     """
     read: list[tuple[int, Decision]] = []
     while True:
-        rows, newest = await _query(store, consent_after(after, PAGE), newest_seq())
-        if newest[0]["seq"] < after:
-            raise OlderLog
+        rows, newest, standing = await _query(
+            store,
+            consent_after(position.seq, PAGE),
+            newest_seq(),
+            consent_between(position.first, position.seq),
+        )
+        known = [Row(row["seq"], row["interaction_id"]) for row in standing]
+        if not position.is_in(known, newest[0]["seq"]):
+            raise OtherLog
         read.extend((row["seq"], Decision.from_row(row)) for row in rows)
+        position = position.moved(known, [Row(row["seq"], row["interaction_id"]) for row in rows])
         if len(rows) < PAGE:
-            return read
-        after = rows[-1]["seq"]
+            return read, position
 
 
 async def channel_decisions(store: Store, after: int, shard_id: int, shard_count: int) -> list[ChannelDecision]:
     """What managers decided about the shard's channels after version `after`, oldest first."""
     (rows,) = await _query(store, recording_after(after, shard_id, shard_count))
     return [ChannelDecision.from_row(row) for row in rows]
+
+
+async def owner(store: Store) -> int | None:
+    """Whose data these are, an application's id; None if nobody has said so."""
+    (rows,) = await _query(store, application())
+    return _owner(rows)
+
+
+def _owner(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    return int(rows[0]["value"]) if rows else None
+
+
+class Look(NamedTuple):
+    """What the service has about one shard's guilds, at one moment."""
+
+    owner: int | None
+    standings: list[Standing]
+    channels: list[ChannelDecision]
+
+
+async def look(store: Store, shard_id: int, shard_count: int) -> Look:
+    """Whose data these are, in which guilds the bot is said to be, and everything decided about their channels."""
+    shard = shard_id, shard_count
+    owned, guilds, channels = await _query(store, application(), guilds_of_shard(*shard), recording_after(0, *shard))
+    return Look(
+        _owner(owned), [Standing.from_row(row) for row in guilds], [ChannelDecision.from_row(row) for row in channels]
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -76,6 +76,18 @@ class Channels:
             now = Unrecorded(decision.guild_id, decision.version, (*earlier, decision.hole))
             self._channels[decision.channel_id] = different[decision.channel_id] = now
         return different
+
+    def guild_ids(self) -> set[int]:
+        """The guilds of these channels."""
+        return {unrecorded.guild_id for unrecorded in self._channels.values()}
+
+    def forget(self, guild_id: int, *, but: Collection[int]) -> set[int]:
+        """What was decided about the guild's channels goes, but for these; the channels of which something did."""
+        of_guild = {channel for channel, unrecorded in self._channels.items() if unrecorded.guild_id == guild_id}
+        forgotten = of_guild.difference(but)
+        for channel_id in forgotten:
+            del self._channels[channel_id]
+        return forgotten
 
     def holes(self, channel_id: int) -> tuple[Hole, ...]:
         """The channel's unrecorded times, oldest first; they do not overlap."""

@@ -27,6 +27,8 @@ class Timing:
     follow_every: float = 1.0
     """The consent log is read so often: a decision is followed within three seconds."""
     first_read_within: float = 3.0
+    ask_every: float = 1.0
+    """Discord is asked so often about a guild that it does not name; it bans who is refused 10,000 times in 10 min."""
     share_every: float = 30.0
     last_delivery_within: float = 5.0
     late: float = 0.5

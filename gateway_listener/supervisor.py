@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway_listener.budget import Backoff, IdentifyBudget
 from gateway_listener.client import Client, GatewayLost, live
@@ -21,8 +21,9 @@ PATIENCE_MS = 20_000
 
 
 class Supervisor:
-    """Runs clients until `stop`; `run` raises GatewayRefused when a person must act.
+    """Runs clients until `stop`; `run` raises GatewayRefused when a person must act, or what `on_login` raises.
 
+    `on_login` is awaited with the application's id before a client connects.
     `note_budget` is told the budget's text after each IDENTIFY; `now` gives milliseconds since 1970 UTC.
     """
 
@@ -33,6 +34,7 @@ class Supervisor:
         on_frame: Callable[[object], None],
         on_beat: Callable[[], None],
         on_hang_up: Callable[[], None],
+        on_login: Callable[[int], Awaitable[None]],
         budget: IdentifyBudget,
         note_budget: Callable[[str], None],
         now: Callable[[], int],
@@ -44,6 +46,7 @@ class Supervisor:
         self._on_frame = on_frame
         self._on_beat = on_beat
         self._on_hang_up = on_hang_up
+        self._on_login = on_login
         self._budget = budget
         self._note_budget = note_budget
         self._now = now
@@ -62,6 +65,7 @@ class Supervisor:
                 on_frame=self._on_frame,
                 on_beat=self._on_beat,
                 on_hang_up=self._on_hang_up,
+                on_login=self._on_login,
                 may_identify=self._may_identify,
                 pulse=self._pulse,
                 counts=self.counts,
@@ -88,6 +92,10 @@ class Supervisor:
         """Sends a heartbeat now, if there is a connection."""
         if self._client is not None:
             await self._client.beat()
+
+    async def is_in(self, guild_id: int) -> bool | None:
+        """Whether the bot is in the guild, as Discord's API says; None if it does not say."""
+        return None if self._client is None else await self._client.is_in(guild_id)
 
     def felt(self, content: Content) -> None:
         """A frame came."""

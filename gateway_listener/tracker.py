@@ -25,6 +25,7 @@ from gateway_listener.ledger import Ledger
 from gateway_listener.naming import Naming
 from gateway_listener.notes import BASELINE, NEVER, Memory, open_key
 from gateway_listener.outbox import Item, Note
+from gateway_listener.presence import Presence, Standing
 from gateway_listener.reconcile import Seat, last_known, reconcile
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
@@ -49,8 +50,7 @@ class Tracker:
         self._now = 0
         self._unseen_noted: dict[int, int | None] = {}
         self._held_back: list[Stay] = []
-        self._listed: set[int] | None = None
-        """The guilds that the bot is in, once Discord has said so."""
+        self.presence = Presence(self._ledger)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             frames.VoiceState: self._voice_state,
             frames.Ready: self._ready,
@@ -122,8 +122,9 @@ class Tracker:
             self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
         if not memory.noted:
             self._ledger.items.extend(Note(open_key(s.session_id), s.to_json()) for s in memory.sessions)
-        if self._listed is not None:
-            for guild_id in self._guilds.keys() - self._listed:
+        self.presence.recall(memory.away, memory.watermark, now)
+        if self.presence.here is not None:
+            for guild_id in self._guilds.keys() - self.presence.here:
                 self._leave(self._guilds[guild_id], now)
         self._ledger.items.extend(Note(key, None) for key in memory.foreign)
         self._ledger.items.append(Note(BASELINE, "1"))
@@ -138,6 +139,19 @@ class Tracker:
         self._write(now)
         return heal.heal(self._ledger, self._guilds, rows, mark, now)
 
+    def look(self, standings: Sequence[Standing], channels: Sequence[ChannelDecision], now: int) -> None:
+        """Compares what the service has about the shard's guilds, and everything decided about their channels."""
+        now = self._moment(now)
+        self.decide_recording(channels, now)
+        self.presence.compare(standings, {decision.channel_id for decision in channels}, now)
+
+    def answer(self, guild_id: int, is_there: bool | None, now: int) -> bool:
+        """Takes Discord's answer to a question of `presence`; True if the bot is not in the guild, which is news."""
+        news = self.presence.answered(guild_id, is_there, self._moment(now))
+        if news:
+            self._naming.guild_left(guild_id)
+        return news
+
     # --- what comes out ---
 
     def take(self) -> list[Item]:
@@ -151,7 +165,7 @@ class Tracker:
     @property
     def unwritten(self) -> bool:
         """True while something is seen that is in no item yet: `take` makes them."""
-        return self._ledger.unwritten or bool(self._ledger.items)
+        return self._ledger.unwritten or self.presence.unwritten or bool(self._ledger.items)
 
     @property
     def watermark_to_keep(self) -> int | None:
@@ -228,8 +242,8 @@ class Tracker:
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
         watermark = self.sight.watermark
-        self._listed = set(ready.guild_ids)
-        for guild_id in (ready.guild_ids | self._naming.guild_ids) - self._guilds.keys():
+        self.presence.ready(ready.guild_ids)
+        for guild_id in ready.guild_ids - self._guilds.keys():
             self._guilds[guild_id] = GuildState(guild_id, unseen_since=watermark, restored=True)
         for guild in list(self._guilds.values()):
             guild.lose_sight(watermark)
@@ -264,8 +278,7 @@ class Tracker:
 
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
         guild = self._guild(call.guild_id)
-        if self._listed is not None:
-            self._listed.add(call.guild_id)
+        self.presence.arrived(call.guild_id)
         self.counts["unreadable"] += call.unreadable
         present: dict[int, frames.VoiceState] = {}
         for state in call.voice_states:
@@ -296,23 +309,23 @@ class Tracker:
 
     def _guild_unavailable(self, outage: frames.GuildUnavailable, now: int) -> None:
         guild = self._guild(outage.guild_id)
+        self.presence.arrived(outage.guild_id)
         guild.lose_sight(self._last_seen(guild, now))
         self._note_unseen(guild)
         self.sight.came(guild.guild_id)
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
         guild = self._guilds.get(gone.guild_id)
-        if self._listed is not None:
-            self._listed.discard(gone.guild_id)
+        self.presence.gone(gone.guild_id, now)
+        self._naming.guild_left(gone.guild_id)
         if guild is not None:
             guild.lose_sight(self._last_seen(guild, now))
             self._leave(guild, now)
 
     def _leave(self, guild: GuildState, now: int) -> None:
-        """The bot is not in the guild any more; it was last seen at the guild's `unseen_since`."""
+        """Discord does not name the guild; it was last seen at the guild's `unseen_since`, and sessions end there."""
         for stay in list(guild.seats.values()):
             self._end(guild, stay, "guild_left", guild.unseen_since, now)
-        self._naming.guild_left(guild.guild_id, now if guild.unseen_since is None else guild.unseen_since, now)
         self._forget_unseen(guild.guild_id)
         del self._guilds[guild.guild_id]
 
@@ -418,3 +431,4 @@ class Tracker:
     def _write(self, now: int) -> None:
         self._ledger.write(now)
         self._naming.write(self._guilds, now)
+        self.presence.write(now)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import apsw
 from flask import Flask, Response, abort, request
@@ -19,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from sqlite_service.credentials import allowed_credentials, authorized
 from sqlite_service.data_api import JSON, PROBLEMS, TEXT, DataApi, Lifecycle, refusal
 from sqlite_service.engine import Engine
-from sqlite_service.request import BadRequest, parse_flags
+from sqlite_service.request import BadRequest, Flags, parse_flags
 from sqlite_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,15 +86,17 @@ class SqliteService(Flask):
             abort(405)
 
     def _backup(self) -> Response:
-        parse_flags(request.query_string.decode("latin-1"))
-        if request.args.get("fmt", "binary") not in ("binary", "delete"):
+        flags = _flags()
+        if flags.format.lower() not in ("binary", "delete"):
             raise BadRequest("unsupported backup format: fmt is binary or delete")
-        copy = self._engine.backup()
+        copy = self._engine.backup(vacuum=flags.vacuum)
+        if flags.compress:
+            return Response(_compressed(_chunks(copy)), 200, content_type="application/octet-stream")
         size = os.fstat(copy.fileno()).st_size
         return Response(_chunks(copy), 200, {"Content-Length": str(size)}, content_type="application/octet-stream")
 
     def _readyz(self) -> Response:
-        if parse_flags(request.query_string.decode("latin-1")).noleader:
+        if _flags().noleader:
             return Response("[+]node ok", 200, content_type=TEXT)
         if self._lifecycle.draining:
             return Response("[+]node ok\n[-]leader not found", 503, content_type=TEXT)
@@ -103,7 +106,8 @@ class SqliteService(Flask):
         return Response("ok", 200, content_type=TEXT)
 
     def _status(self) -> Response:
-        document = {
+        flags = _flags()
+        document: Any = {
             "build": {"version": VERSION},
             "node": {
                 "uptime_seconds": round(time.monotonic() - self._started, 3),
@@ -113,7 +117,14 @@ class SqliteService(Flask):
             "store": {"ready": not self._lifecycle.draining, "sqlite3": self._engine.status()},
             "library": {"apsw": apsw.apsw_version()},
         }
+        for name in filter(None, flags.key.split(".")):
+            if isinstance(document, dict):
+                document = document.get(name, {})
         return Response(json.dumps(document, indent=4), 200, content_type=JSON)
+
+
+def _flags() -> Flags:
+    return parse_flags(request.query_string.decode("latin-1"))
 
 
 def _signed(response: Response) -> Response:
@@ -141,3 +152,11 @@ def _chunks(copy: BinaryIO) -> Iterator[bytes]:
     with copy:
         while chunk := copy.read(_CHUNK):
             yield chunk
+
+
+def _compressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """As a gzip file."""
+    compressor = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=zlib.MAX_WBITS | 16)
+    for chunk in chunks:
+        yield compressor.compress(chunk)
+    yield compressor.flush()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from sqlite_service.response import Changes, Failure, Outcome, Rows
 
 RESULT_LIMIT = 64 * 1024 * 1024
 _PROGRESS_STEPS = 20_000
-_BUSY_MS = 2_000
+BUSY_MS = 2_000
 
 # The pragmas a client may ask, and those that take a name or a value. Any other could change how the file is kept.
 _TAKES_NAME = frozenset(
@@ -39,6 +41,9 @@ _FORBIDDEN = {
     apsw.SQLITE_ATTACH: "ATTACH and VACUUM are not for clients",
     apsw.SQLITE_DETACH: "DETACH is not for clients",
 }
+_OF_READERS = ("query_only=ON",)
+# With a limit ANALYZE keeps no samples (sqlite_stat4), which would outlive the rows that they were taken from.
+_OF_THE_WRITER = ("secure_delete=ON", "analysis_limit=1000")
 _COUNTS = re.compile(r"statement uses (\d+) and there are (\d+) supplied")
 
 # A missing named parameter is NULL in rqlite.
@@ -69,8 +74,8 @@ class Connection:
         self._is_readonly = False
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         self.raw = apsw.Connection(str(file), flags=flags)
-        self.raw.set_busy_timeout(_BUSY_MS)
-        for pragma in ("foreign_keys=ON", "synchronous=FULL", *(["query_only=ON"] if read_only else [])):
+        self.raw.set_busy_timeout(BUSY_MS)
+        for pragma in ("foreign_keys=ON", "synchronous=FULL", *(_OF_READERS if read_only else _OF_THE_WRITER)):
             self.raw.execute(f"PRAGMA {pragma}")
         self.raw.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         self.raw.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
@@ -89,12 +94,28 @@ class Connection:
         self._trusted, self._deadline = True, float("inf")
         self.raw.execute(sql, prepare_flags=apsw.SQLITE_PREPARE_PERSISTENT)
 
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """All that is read within sees the same moment of the file."""
+        self.control("BEGIN")
+        try:
+            yield
+        finally:
+            if self.raw.in_transaction:
+                self.control("ROLLBACK")
+
     def run(self, statement: Statement, *, deadline: float, rows_of_reads: bool) -> Outcome:
-        """What came of one statement; `deadline` is on the monotonic clock, in seconds.
+        """What came of one statement, and how long it took; `deadline` is on the monotonic clock, in seconds.
 
         Raises DisallowedPragma, and apsw's errors when the disk or the file is at fault; everything else that can
         go wrong is the statement's own and is told by a Failure. Reads give their rows with `rows_of_reads` only.
         """
+        started = time.perf_counter()
+        outcome = self._outcome(statement, deadline, rows_of_reads)
+        outcome.seconds = time.perf_counter() - started
+        return outcome
+
+    def _outcome(self, statement: Statement, deadline: float, rows_of_reads: bool) -> Outcome:
         self._trusted, self._deadline = False, deadline
         try:
             return self._run(statement.sql, statement.parameters, rows_of_reads)

@@ -114,7 +114,7 @@ class DataApi:
         else:
             raise BadRequest("no statements: GET /db/query takes one statement as ?q=")
         self._refuse_while_draining()
-        return self._engine.query(statements, statement_seconds=flags.db_timeout)
+        return self._engine.query(statements, transaction=flags.transaction, statement_seconds=flags.db_timeout)
 
     def _refuse_while_draining(self) -> None:
         if self._lifecycle.draining:

@@ -9,14 +9,17 @@ import logging
 import os
 import queue
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import apsw
 
+from sqlite_service import remains
+from sqlite_service.cleaning import Cleaner
 from sqlite_service.connection import Connection, DisallowedPragma
 from sqlite_service.request import Statement
 from sqlite_service.response import Answer, Outcome
@@ -25,24 +28,34 @@ from sqlite_service.writer import NotApplied, Write, Writer
 log = logging.getLogger(__name__)
 
 _IDLE_READERS = 8
-_WAL_BYTES = 4_200_000
-"""What the WAL grows to between two checkpoints: 1,000 pages of 4 KiB, each with its header."""
+_JOURNAL_MODE_AT, _JOURNAL_MODE_DELETE = 18, b"\x01\x01"
+"""https://www.sqlite.org/fileformat2.html#file_format_version_numbers"""
 
 
 class Engine:
     """One SQLite file: writes are durable when answered, reads see every answered write.
 
-    Any number of threads may call it. `request_seconds` bounds the SQL of one request.
+    Any number of threads may call it. `request_seconds` bounds the SQL of one request; `clean_seconds` after a write
+    nothing is left of what it deleted, unless somebody still reads an older state.
     """
 
-    def __init__(self, file: Path, *, request_seconds: float = 5.0) -> None:
+    def __init__(self, file: Path, *, request_seconds: float = 5.0, clean_seconds: float = 20.0) -> None:
         self.file = file
+        for left_by_a_kill in file.absolute().parent.glob(f"{_copies_of(file)}*"):
+            left_by_a_kill.unlink()
         self._request_seconds = request_seconds
         self._readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._queries = 0
-        self._writer = Writer(
-            lambda: _with_a_long_wal(Connection(file, read_only=False)), request_seconds=request_seconds
-        )
+        self._cleaner = Cleaner(file, seconds=clean_seconds)
+        self._writer = Writer(lambda: Connection(file, read_only=False), self._cleaner, request_seconds=request_seconds)
+        self._closing = threading.Event()
+        self._reminder = threading.Thread(target=self._remind, args=(clean_seconds / 4,), name="cleaning", daemon=True)
+        self._reminder.start()
+
+    def _remind(self, seconds: float) -> None:
+        """A service that nobody writes to any more is cleaned too."""
+        while not self._closing.wait(seconds):
+            self._writer.clean()
 
     def execute(
         self,
@@ -55,13 +68,15 @@ class Engine:
         """Applies writes and returns once they are on disk; raises NotApplied (DiskFull, Closed) if they are not."""
         return self._writer.apply(Write(statements, transaction, rows_of_reads, statement_seconds))
 
-    def query(self, statements: Sequence[Statement], *, statement_seconds: float | None = None) -> Answer:
-        """Runs reads, each on its own; raises NotApplied when the file cannot be read."""
+    def query(
+        self, statements: Sequence[Statement], *, transaction: bool = False, statement_seconds: float | None = None
+    ) -> Answer:
+        """Runs reads, each on its own, or all on one state; raises NotApplied when the file cannot be read."""
         self._queries += 1
         deadline = time.monotonic() + self._request_seconds
         outcomes: list[Outcome] = []
         try:
-            with self._reader() as reader:
+            with self._reader() as reader, reader.one_state() if transaction else nullcontext():
                 for statement in statements:
                     if statement.sql:
                         until = deadline
@@ -90,31 +105,31 @@ class Engine:
         else:
             reader.raw.close()
 
-    def backup(self) -> BinaryIO:
+    def backup(self, *, vacuum: bool = False) -> BinaryIO:
         """A consistent copy as an open file without a name, taken while writes go on; raises NotApplied.
 
-        The copy is in journal mode DELETE: one file that opens anywhere, read-only media too.
+        The copy is in journal mode DELETE: one file that opens anywhere, read-only media too; and it holds nothing of
+        deleted rows. With `vacuum` it has no free pages either.
         """
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.file.name}-backup-", dir=self.file.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_copies_of(self.file), dir=self.file.parent)
         try:
-            os.close(descriptor)
             source = apsw.Connection(str(self.file), flags=apsw.SQLITE_OPEN_READONLY)
-            copy = apsw.Connection(name)
             try:
-                copy.execute("PRAGMA synchronous=OFF")
-                with copy.backup("main", source, "main") as backup:
-                    backup.step(-1)
-                copy.execute("PRAGMA journal_mode=DELETE")
+                if vacuum:
+                    source.execute("VACUUM INTO ?", (name,))
+                else:
+                    _copy_pages(source, name)
             finally:
-                copy.close()
                 source.close()
-            return open(name, "rb")
+            os.pwrite(descriptor, _JOURNAL_MODE_DELETE, _JOURNAL_MODE_AT)
+            remains.overwrite_all(descriptor)
+            return os.fdopen(descriptor, "rb")
         except (apsw.Error, OSError) as problem:
+            os.close(descriptor)
             raise NotApplied(f"no backup was made: {problem}") from problem
         finally:
-            for leftover in (name, f"{name}-journal", f"{name}-wal", f"{name}-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(leftover)
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
     def status(self) -> dict[str, Any]:
         """Sizes in bytes and counters since the start, for /status."""
@@ -141,28 +156,33 @@ class Engine:
         }
 
     def close(self) -> None:
-        """Applies what waits, closes every connection and leaves one file: the WAL is checkpointed into it."""
+        """Applies what waits, closes every connection and leaves one file, without a byte of what was deleted."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._reminder.join()
         while True:
             try:
                 self._readers.get_nowait().raw.close()
             except queue.Empty:
                 break
         self._writer.close()
+        self._cleaner.close()
 
 
-def _with_a_long_wal(connection: Connection) -> Connection:
-    """Gives the WAL its full size at once, by a transaction that spills into it and is rolled back.
+def _copies_of(file: Path) -> str:
+    """How the name of a copy begins that is being made of the file."""
+    return f".{file.name}-backup-"
 
-    An fsync of what was written in place takes less than one that makes the file longer. Nothing depends on it:
-    without room the WAL stays as it is.
-    """
-    raw = connection.raw
-    with suppress(apsw.Error):
-        raw.execute("PRAGMA cache_size=10; BEGIN IMMEDIATE")
-        # Unlike an INSERT it leaves the counters that answers show, last_insert_id and rows_affected, at zero.
-        raw.execute(f"CREATE TABLE 'room for the WAL' AS SELECT zeroblob({_WAL_BYTES})")
-    with suppress(apsw.Error):
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
-        raw.execute("PRAGMA cache_size=-2000")
-    return connection
+
+def _copy_pages(source: apsw.Connection, name: str) -> None:
+    """Copies into an empty file, which has no name any more before there is anything in it."""
+    copy = apsw.Connection(name)
+    try:
+        os.unlink(name)
+        copy.execute("PRAGMA journal_mode=OFF").fetchall()
+        copy.execute("PRAGMA synchronous=OFF")
+        with copy.backup("main", source, "main") as backup:
+            backup.step(-1)
+    finally:
+        copy.close()

@@ -20,7 +20,8 @@ NO_STATEMENTS = "no statements"
 INVALID_JSON = "invalid JSON body"
 INVALID_REQUEST = "invalid request"
 
-UNSUPPORTED_FLAGS = ("queue", "redirect", "retries")
+UNSUPPORTED_FLAGS = ("queue", "retries", "raft_index", "qualify_columns", "tables")
+"""What changes an answer, or what was stored, and is not done here. DESIGN.md has the whole list."""
 DURATION_FLAGS = ("timeout", "db_timeout", "freshness", "linearizable_timeout")
 
 _GO_NAMES: dict[type, str] = {
@@ -63,6 +64,12 @@ class Flags:
     """Seconds for each statement; None leaves the service's own limit."""
     sql: str = ""
     """The text of `?q=`."""
+    format: str = "binary"
+    """`?fmt=` of a backup."""
+    vacuum: bool = False
+    compress: bool = False
+    key: str = ""
+    """Which part of /status is asked for: names with dots between them."""
 
 
 NO_FLAGS = Flags()
@@ -91,6 +98,10 @@ def parse_flags(query: str) -> Flags:
         noleader="noleader" in given,
         db_timeout=durations.get("db_timeout") or None,
         sql=given.get("q", ""),
+        format=given.get("fmt", "binary"),
+        vacuum="vacuum" in given,
+        compress="compress" in given,
+        key=given.get("key", ""),
     )
 
 

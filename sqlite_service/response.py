@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sqlite_service.request import Flags, Value
@@ -16,28 +16,31 @@ from sqlite_service.request import Flags, Value
 _STORAGE: dict[type, str] = {int: "integer", float: "real", str: "text", bytes: "blob", type(None): ""}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Changes:
     """What a write did, by the write connection's own sticky counters, as in rqlite."""
 
     last_insert_id: int
     rows_affected: int
+    seconds: float = field(default=0.0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rows:
     """What a read (or RETURNING) gave; `declared` holds each column's declared type, None for an expression."""
 
     columns: list[str]
     declared: list[str | None]
     values: list[tuple[Value, ...]]
+    seconds: float = field(default=0.0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failure:
     """Why one statement did not run, in SQLite's words where they are SQLite's."""
 
     error: str
+    seconds: float = field(default=0.0, compare=False)
 
 
 Outcome: TypeAlias = "Changes | Rows | Failure"
@@ -58,10 +61,13 @@ class NotJson(ValueError):
 
 def render(answer: Answer, flags: Flags) -> bytes:
     """The answer as rqlite's JSON; raises NotJson if a value has no place in JSON."""
-    document: dict[str, Any] = {"results": [_element(outcome, flags) for outcome in answer.outcomes]}
+    elements = [_element(outcome, flags) for outcome in answer.outcomes]
+    document: dict[str, Any] = {"results": elements}
     if answer.error:
         document["error"] = answer.error
     if flags.timings:
+        for element, outcome in zip(elements, answer.outcomes, strict=True):
+            element["time"] = outcome.seconds
         document["time"] = answer.seconds
     try:
         if flags.pretty:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import apsw
 
+from sqlite_service.cleaning import Cleaner
 from sqlite_service.connection import Connection, DisallowedPragma
 from sqlite_service.request import Statement
 from sqlite_service.response import Answer, Failure, Outcome
@@ -71,10 +72,12 @@ class Writer:
     wakes those it answered, and hands the lead to the first that came meanwhile.
     """
 
-    def __init__(self, opened: Callable[[], Connection], *, request_seconds: float) -> None:
+    def __init__(self, opened: Callable[[], Connection], cleaner: Cleaner, *, request_seconds: float) -> None:
         self._opened = opened
+        self._cleaner = cleaner
         self._request_seconds = request_seconds
-        self._connection: Connection | None = opened()
+        self._connection: Connection | None = None
+        self._connected()
         self._waiting: deque[Write] = deque()
         self._mutex = threading.Lock()
         self._idle = threading.Condition(self._mutex)
@@ -100,11 +103,22 @@ class Writer:
         assert write.answer is not None  # noqa: S101 - applied
         return write.answer
 
+    def clean(self) -> None:
+        """Lets the cleaner do what is due, if no write is at work, whose leader does it."""
+        with self._mutex:
+            if self._working or self._closed or not self._cleaner.due():
+                return
+            self._working = True
+        self._lead()
+
     def _lead(self) -> None:
         """Applies all that wait, the caller's own write first among them, and hands the lead on."""
         group = self._next_group()
         try:
-            self._commit(group)
+            if self._cleaner.due():
+                self._clean()
+            if group:
+                self._commit(group)
         finally:
             with self._mutex:
                 if self._waiting:
@@ -113,16 +127,25 @@ class Writer:
                 else:
                     self._working = False
                     self._idle.notify_all()
-            for write in group[1:]:
-                write.waiting.release()
+            for write in group:
+                if not write.leads:
+                    write.waiting.release()
+
+    def _clean(self) -> None:
+        try:
+            self._cleaner.clean(self._connected())
+        except Exception:
+            log.exception("what was deleted is still in the file or its WAL")
 
     def close(self) -> None:
-        """Waits for what is being applied, then closes the connection, which checkpoints the WAL into the file."""
+        """Waits for what is being applied, then closes the connection, whose WAL was copied into the file."""
         with self._mutex:
             self._closed = True
             while self._working:
                 self._idle.wait()
-        self._drop_connection()
+        if self._connection is not None:
+            self._cleaner.detach(self._connection)
+            self._drop_connection()
 
     def _next_group(self) -> list[Write]:
         group: list[Write] = []
@@ -231,6 +254,7 @@ class Writer:
     def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = self._opened()
+            self._cleaner.attach(self._connection)
         return self._connection
 
     def _roll_back(self, *, broken: bool) -> None:

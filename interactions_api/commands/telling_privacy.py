@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from db_client.reading_statements import EVERY_GUILD
+from db_client.records import EVERY_GUILD
 from interactions_api.commands.deciding import Standing
 from interactions_api.reply import moment
 from interactions_api.telling import joined

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
+from db_client.erasure import Erasure
 from db_client.queue_file import NewEntry, QueueFile
 from db_client.queue_schema import SCHEMA_VERSION
 from db_client.salvage import is_sound
@@ -32,6 +33,7 @@ INSERT INTO counters VALUES ('delivered', 'test', 8);
 INSERT INTO decisions VALUES (7, 'out', 70, '{}');
 PRAGMA user_version=2;
 """
+VERSION_3 = VERSION_2.replace("key TEXT NOT NULL UNIQUE", "key TEXT").replace("user_version=2", "user_version=3")
 
 
 class CountingDisk(apsw.VFS):
@@ -104,13 +106,16 @@ def test_the_log_does_not_outgrow_the_ballast(tmp_path):
         queue.close()
 
 
-def test_a_file_of_the_version_before_goes_on_with_all_that_is_in_it(tmp_path):
+@pytest.mark.parametrize("schema", [VERSION_2, VERSION_3], ids=["2", "3"])
+def test_a_file_of_an_earlier_version_goes_on_with_all_that_is_in_it(tmp_path, schema):
     """Entries, dead letters, notes, counters, decisions and the ids that were given stay; nothing is set aside."""
     path = tmp_path / "queue.db"
     earlier = apsw.Connection(str(path))
     earlier.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     earlier.execute("PRAGMA journal_mode=WAL")
-    earlier.execute(VERSION_2)
+    earlier.execute(schema)
+    for half_made in ("queue.db-salvaging", "queue.db-salvaging-journal"):  # of a renewal that was killed
+        (tmp_path / half_made).write_bytes(b"half made" * 1000)
     queue = QueueFile(path, 16 * MIB)  # while the earlier program still has the file open
     assert [(one.id, one.body) for one in queue.waiting(9)] == [(5, b"5:a"), (6, b"6:b")]
     assert [(letter.id, letter.reason) for letter in queue.letters(dead=True, most=9)] == [(3, "refused")]
@@ -121,6 +126,8 @@ def test_a_file_of_the_version_before_goes_on_with_all_that_is_in_it(tmp_path):
     queue.close()
     earlier.close()
     assert [one.id for one in queue.waiting(9)] == [5, 10, 11]
+    assert queue.erase([Erasure(7, 71)]) == 1
+    assert queue.decisions() == []
     queue.close()
     assert {file.name for file in tmp_path.iterdir()} <= {
         "queue.db",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from db_client import reapply_consent
-from db_client.records import VoiceSession
+from db_client.records import ChannelRecording, ConsentDecision, GuildSetting, VoiceSession
+from db_client.remembering import Slots, as_remembered, slots
 from db_client.statements import Statement
 from tests.db_client.made import NOON, decision, store
 from tests.services import start_embedded
@@ -43,6 +47,26 @@ def everything(made) -> tuple:
     return standing(made), sessions
 
 
+def decided(made) -> dict[str, list[dict]]:
+    """Every row of every table in which decisions are, but for the order in which they arrived."""
+    tables = [name for (name,) in rows(made, "SELECT name FROM sqlite_schema WHERE type = 'table'", "name")]
+    found = {}
+    for table in ("opt_in_users", "visible_on", "guild_settings", "unrecorded_channels", "voice_sessions"):
+        if table in tables:
+            (all_rows,) = made.query(Statement(f"SELECT * FROM {table}", {}), within=20)
+            found[table] = sorted(all_rows, key=str)
+    return found
+
+
+def restored(service, tmp_path, backup: bytes) -> None:
+    """The service stands as in the backup."""
+    service.stop()
+    for file in (tmp_path / "service").glob("bigbrother.db*"):
+        file.unlink()
+    (tmp_path / "service" / "bigbrother.db").write_bytes(backup)
+    service.restart()
+
+
 def test_a_restored_backup_is_brought_to_todays_consent(service, tmp_path, capsys):
     """Whoever opted out, was erased, or came after the backup stands as decided when the command has run, twice too."""
     with store(tmp_path, service.url) as made:
@@ -57,11 +81,7 @@ def test_a_restored_backup_is_brought_to_todays_consent(service, tmp_path, capsy
         eventually(made.idle, what="delivery")
         today = everything(made)
         assert set(today[0]) == {IN, OUT, RETURNED, LATE}
-    service.stop()
-    for file in (tmp_path / "service").glob("bigbrother.db*"):
-        file.unlink()
-    (tmp_path / "service" / "bigbrother.db").write_bytes(backup)
-    service.restart()
+    restored(service, tmp_path, backup)
     variables = {"SQLITE_SERVICE_URL": service.url, "QUEUE_FILE": str(tmp_path / "queue.db")}
     with store(tmp_path, service.url) as made:
         assert ERASED in everything(made)[0]
@@ -69,6 +89,152 @@ def test_a_restored_backup_is_brought_to_todays_consent(service, tmp_path, capsy
             assert reapply_consent.main(variables) == 0
             assert everything(made) == today
     assert "decisions stand again" in capsys.readouterr().out
+
+
+GUILD, CHANNEL, OTHER_CHANNEL, THIRD_CHANNEL, FOURTH_CHANNEL = 7, 70, 71, 72, 73
+
+
+def setting(number: int, name, value: str | None) -> GuildSetting:
+    return GuildSetting(decision(number).interaction_id, GUILD, name, value)
+
+
+def recording(number: int, channel_id: int, *, recorded: bool) -> ChannelRecording:
+    return ChannelRecording(decision(number).interaction_id, GUILD, channel_id, recorded)
+
+
+def test_what_managers_and_members_decided_after_the_backup_stands_again(service, tmp_path):
+    """Settings, channels that are not recorded, who may see whom: as decided today, whether the backup knew it or not.
+
+    Done twice, and from two queue files in whichever order, it changes nothing.
+    """
+    queues = [tmp_path / "first", tmp_path / "second"]
+    only_me = decision(20, user=OUT, username="name", visibility="only_me")
+    with store(queues[0], service.url) as first, store(queues[1], service.url) as second:
+        first.start()
+        second.start()
+        first.keep([decision(1, user=OUT, username="name", visibility="server"), stay(OUT)])
+        first.keep([setting(2, "retention_days", "400"), setting(3, "time_zone", "Europe/Berlin")])
+        first.keep([recording(4, OTHER_CHANNEL, recorded=False), recording(5, THIRD_CHANNEL, recorded=False)])
+        eventually(first.idle, what="delivery")
+        backup = urllib.request.urlopen(f"{service.url}/db/backup", timeout=20).read()
+        second.keep([setting(21, "retention_days", "30"), setting(22, "leaderboard", "off"), only_me])
+        first.keep([setting(23, "retention_days", "90"), recording(24, CHANNEL, recorded=False)])
+        second.keep([setting(25, "time_zone", None), recording(26, OTHER_CHANNEL, recorded=True)])
+        first.keep([recording(27, FOURTH_CHANNEL, recorded=False), recording(28, FOURTH_CHANNEL, recorded=True)])
+        eventually(lambda: first.idle() and second.idle(), what="delivery")
+        today = decided(first)
+    assert {row["setting"]: row["value"] for row in today["guild_settings"]} == {
+        "retention_days": "90",
+        "leaderboard": "off",
+        "time_zone": None,
+    }
+    assert {row["channel_id"]: row["to_at"] is None for row in today["unrecorded_channels"]} == {
+        CHANNEL: True,
+        OTHER_CHANNEL: False,
+        THIRD_CHANNEL: True,
+        FOURTH_CHANNEL: False,
+    }
+    for order in (queues, queues[::-1], queues):
+        restored(service, tmp_path, backup)
+        for _ in range(2):
+            for folder in order:
+                variables = {"SQLITE_SERVICE_URL": service.url, "QUEUE_FILE": str(folder / "queue.db")}
+                assert reapply_consent.main(variables) == 0
+            with store(queues[0], service.url) as made:
+                assert decided(made) == today
+
+
+def test_each_thing_that_was_decided_has_a_slot_of_its_own():
+    """The newest of each kind, of each place of visibility, of each setting and of each channel is remembered."""
+    assert slots(setting(1, "time_zone", "UTC")) == Slots("guild:7", ("time_zone",))
+    assert slots(recording(1, CHANNEL, recorded=True)) == Slots("guild:7", ("recorded:70",))
+    assert slots(decision(1, "out", user=5)) == Slots("person:5", ("out",))
+    seen = decision(1, user=5, visibility="server")
+    assert slots(seen) == Slots("person:5", ("in", "hidden:0"))
+    assert slots(stay(5)) is None
+    assert slots(decision(1, "maybe")) is None
+    assert as_remembered(seen) == seen.to_json()
+
+
+CHOICES = st.lists(
+    st.tuples(
+        st.sampled_from([None, "only_me", "server", "everywhere"]),
+        st.sampled_from([1, 2]),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+def shown_from(choices: Iterable[ConsentDecision]) -> dict[int, int | None]:
+    """From when on the person is shown on each server, as `visible_on` has it; None: not."""
+    rows_of: dict[int, list[tuple[int, int | None]]] = {0: [], 1: [], 2: []}
+    for choice in choices:
+        if choice.visibility is not None:
+            begin = 0 if choice.show_past else choice.at
+            rows_of[choice.guild_id].append((choice.interaction_id, None if choice.visibility == "only_me" else begin))
+            rows_of[0].append((choice.interaction_id, begin if choice.visibility == "everywhere" else None))
+    valid: dict[int, list[int]] = {}
+    for place, found in rows_of.items():
+        hidden = max((version for version, begin in found if begin is None), default=0)
+        valid[place] = [begin for version, begin in found if begin is not None and version > hidden]
+    return {guild: min([*valid[0], *valid.get(guild, [])], default=None) for guild in (1, 2, 3)}
+
+
+@given(CHOICES)
+def test_after_a_restore_nobody_is_shown_who_was_hidden_nor_more_of_the_past(choices):
+    """Whatever was chosen before the backup and after it; and whoever was shown is shown."""
+    made = [
+        (
+            ConsentDecision(decision(number).interaction_id, 42, "in", visibility=seen, guild_id=guild, show_past=past),
+            in_backup,
+        )
+        for number, (seen, guild, past, in_backup) in enumerate(choices)
+    ]
+    remembered: dict[str, ConsentDecision] = {}
+    for choice, _ in made:
+        for name in slots(choice).names:
+            remembered[name] = choice
+    known = {choice.interaction_id: choice for choice, in_backup in made if in_backup} | {
+        choice.interaction_id: choice for choice in remembered.values()
+    }
+    today, after = shown_from(choice for choice, _ in made), shown_from(known.values())
+    for guild, begin in today.items():
+        assert (after[guild] is None) is (begin is None)
+        assert begin is None or after[guild] >= begin
+
+
+def test_a_channels_name_is_not_remembered():
+    """It is stored with the setting and goes with it."""
+    assert "secretname" not in as_remembered(ChannelRecording(9, GUILD, CHANNEL, False, name="secretname"))
+    assert (
+        as_remembered(ChannelRecording(9, GUILD, CHANNEL, False))
+        == ChannelRecording(9, GUILD, CHANNEL, False).to_json()
+    )
+
+
+def test_a_decision_that_stands_in_several_slots_is_sent_once(tmp_path):
+    """Oldest first; an older one of the same slot is no more remembered, whatever the order in which they came."""
+    with store(tmp_path) as made:
+        made.keep([setting(5, "time_zone", "UTC"), setting(3, "time_zone", None), setting(4, "leaderboard", "off")])
+        made.keep([decision(2, user=42, visibility="server"), recording(6, CHANNEL, recorded=False)])
+        made.keep([recording(1, CHANNEL, recorded=False)])
+        assert made.remembered_decisions() == [
+            decision(2, user=42, visibility="server"),
+            setting(4, "leaderboard", "off"),
+            setting(5, "time_zone", "UTC"),
+            recording(6, CHANNEL, recorded=False),
+        ]
+
+
+def test_an_erasure_leaves_what_managers_decided(tmp_path):
+    """A server with the id of the person's, which Discord does not give, is not them."""
+    with store(tmp_path) as made:
+        made.keep([GuildSetting(decision(1).interaction_id, 42, "time_zone", "UTC"), decision(2, user=42)])
+        made.keep([decision(3, "erase", user=42)])
+        assert [record.kind for record in made.remembered_decisions()] == ["guild_setting", "consent"]
+        assert made._queue.persons(remembered=True) == []
 
 
 def test_reapplying_says_what_is_wrong(tmp_path, capsys):
@@ -89,7 +255,7 @@ def test_an_erasure_that_was_decided_elsewhere_is_learnt_from_the_service(servic
         other.start()
         other.keep([decision(9, "erase", user=42)])
         eventually(other.idle, what="delivery")
-        assert made._sender.erase() == 2
+        assert made._upkeep.erase() == 2
         assert made.statistics().waiting == 1
         left = b"".join(path.read_bytes() for path in here.glob("queue.db*"))
     assert b"secretname" not in left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -234,6 +235,36 @@ def test_many_threads_keep_and_deliver(fresh, tmp_path):
             thread.join()
         assert fates == [Fate.STORED] * 200
         assert sorted(log(made)) == [5_000 + number for number in range(200)]
+
+
+def test_two_programs_on_one_file_deliver_one_at_a_time(fresh, tmp_path):
+    """However slow the service is, it never sees two requests with entries of one file at once; all arrive in order."""
+    inside, seen = 0, []
+
+    def watched(execute):
+        def watch(*arguments):
+            nonlocal inside
+            inside += 1
+            seen.append(inside)
+            time.sleep(0.005)  # the service is slow
+            try:
+                return execute(*arguments)
+            finally:
+                inside -= 1
+
+        return watch
+
+    with store(tmp_path, fresh.url) as one, store(tmp_path, fresh.url) as other:
+        for made in (one, other):
+            made._service.migrate(NOON)
+            made._service.execute_encoded = watched(made._service.execute_encoded)
+            made.start()
+        for number in range(40):
+            for made, offset in ((one, 0), (other, 1)):
+                made.keep([decision(2 * number + offset)])
+        eventually(lambda: one.idle() and other.idle(), what="delivery")
+        assert log(one) == [5_000 + number for number in range(80)]
+    assert set(seen) == {1}
 
 
 def test_a_receipt_of_more_than_one_batch_is_stored_when_the_last_of_it_is(fresh, tmp_path):

@@ -1,8 +1,8 @@
 """A queue file's whole life in one process, which says before each step what it begins and after it what is done.
 
-`python -m tests.faults.life FOLDER`: open (or salvage), put, drain, bury, replay, drop, close; it may be killed at any
-instant. `python -m tests.faults.life FOLDER PUTS SEED`: puts and drains on a disk where one write or sync in ten
-fails with EIO; it goes on whatever is refused. `python -m tests.faults.life FOLDER 0`: lives for ever,
+`python -m tests.faults.life FOLDER`: open (or salvage), put, drain, bury, replay, drop, clean, close; it may be killed
+at any instant. `python -m tests.faults.life FOLDER PUTS SEED`: puts, drains and cleans on a disk where one write or
+sync in ten fails with EIO; it goes on whatever is refused. `python -m tests.faults.life FOLDER 0`: lives for ever,
 telling its output.
 """
 
@@ -110,6 +110,8 @@ def live(queue: QueueFile, tell: Teller, first: int, *, revive: bool = True) -> 
     tell("settling", numbers[1])
     queue.drop([refused[1].id])
     tell("dropped", numbers[1])
+    queue.left_traces()
+    queue.clean()
     queue.close()
 
 
@@ -127,6 +129,8 @@ def go_on(queue: QueueFile, tell: Teller, count: int) -> None:
                 tell("settling", *numbers)
                 queue.settle(drained, [], 0, {("delivered", "test"): len(drained)})
                 tell("settled", *numbers)
+                queue.left_traces()
+                queue.clean()
             except NotKept:
                 continue
     queue.close()

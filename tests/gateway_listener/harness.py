@@ -26,6 +26,8 @@ from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
 from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
+from gateway_listener.position import Position, Row
+from gateway_listener.presence import Standing
 from gateway_listener.reading import session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
@@ -83,7 +85,9 @@ class Harness:
             self._settle()
 
     def _new_tracker(self) -> Tracker:
-        return Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+        tracker = Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+        tracker.presence.trust()
+        return tracker
 
     def pass_ms(self, milliseconds: int) -> int:
         self.now += milliseconds
@@ -138,9 +142,7 @@ class Harness:
                 guild_id=guild,
                 name="Study room",
                 afk_channel_id=AFK,
-                channels=tuple(
-                    frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))
-                ),
+                channels=tuple(frames.ChannelInfo(i, n, 2) for i, n in ((DESK, "Desk"), (SOFA, "Sofa"), (AFK, "Away"))),
                 voice_states=tuple(
                     frames.VoiceState(guild, user, channel, flags.get("flags", 0), user in bots)
                     for user, channel in people.items()
@@ -176,12 +178,14 @@ class Harness:
 
     def follow(self, *, complete: bool = False) -> None:
         """The listener reads the consent log, as `Listener._read_consent` does."""
-        known = int(self.notes.get(CONSENT_SEQ, "0"))
+        position = Position.from_text(self.notes.get(CONSENT_SEQ, ""))
+        known = position.seq
         rows = self.service.read(reading_statements.consent_after(0 if complete else known, 100_000))
         decisions = [Decision.from_row(row) for row in rows]
         erased = {row["user_id"] for row in rows if row["decision"] == "erase" and row["seq"] > known}
         self.tracker.decide(decisions, erased, self.now, complete=complete)
-        newest = [Note(CONSENT_SEQ, str(rows[-1]["seq"]))] if rows and rows[-1]["seq"] > known else []
+        new = [Row(row["seq"], row["interaction_id"]) for row in rows if row["seq"] > known]
+        newest = [Note(CONSENT_SEQ, position.moved(position.rows, new).to_text())] if new else []
         self._settle(*newest)
 
     def record(self, channel: int, recorded: bool, *, follow: bool = True) -> None:
@@ -273,6 +277,24 @@ class Harness:
         drift = self.tracker.compare(rows, self.tracker.revision, self.now)
         self._settle()
         return dict(drift)
+
+    def look(self) -> None:
+        """Compares what the service has about the shard's guilds, as `Listener._look` does."""
+        guilds = self.service.read(reading_statements.guilds_of_shard(*self.shard))
+        channels = self.service.read(reading_statements.recording_after(0, *self.shard))
+        self.tracker.look(
+            [Standing.from_row(row) for row in guilds], [ChannelDecision.from_row(row) for row in channels], self.now
+        )
+        self._settle()
+
+    def ask(self, *there: int, answers: bool = True) -> list[int]:
+        """Discord is asked about every guild that is in doubt, as `Listener._ask` does: the bot is in those given."""
+        asked = []
+        while (guild := self.tracker.presence.question(self.now)) is not None:
+            asked.append(guild)
+            self.tracker.answer(guild, guild in there if answers else None, self.now)
+            self._settle()
+        return asked
 
     # --- looking ---
 

@@ -13,6 +13,7 @@ import pytest
 
 from db_client.records import Retraction, VoiceSession
 from db_client.settings import StoreSettings
+from db_client.snowflake import created_at, earliest
 from db_client.store import QueueStatistics, Store
 from gateway_listener.listener import Listener
 from gateway_listener.reading import session_of
@@ -244,7 +245,39 @@ async def test_a_service_restored_from_a_backup_is_noticed_at_once(
         await stage.followed(listener, stage.ada)
         await stage.decide(stage.ada, "out")
         await stage.followed(listener, stage.ada, is_in=False)
-    assert "the consent log is older than what was known" in caplog.text
+    assert "the consent log is another one than was known" in caplog.text
+
+
+async def test_a_service_restored_and_grown_to_as_many_rows_is_noticed(stage: Scene) -> None:
+    """Between two readings: the rows that were known have the same numbers as others now, of which none was heard.
+
+    Also what is erased among them is forgotten on the disk; and so at a start, by the note of the last run.
+    """
+    database = stage.folder / "service" / "bigbrother.db"
+
+    def restored_and_grown(*decisions: tuple[int, str]) -> None:
+        """Back to Ada's row, and then these, in place of all others."""
+        with closing(sqlite3.connect(database, timeout=10)) as file, file:
+            file.execute("DELETE FROM consent_log WHERE seq > 1")
+            for place, (user, decision) in enumerate(decisions, 2):
+                interaction = earliest(wall_clock()) + place
+                file.execute(
+                    "INSERT INTO consent_log VALUES (?, ?, ?, ?, ?)",
+                    (place, interaction, user, decision, created_at(interaction)),
+                )
+
+    async with stage.listening() as listener:
+        await stage.decide(stage.cat, "in")
+        await stage.followed(listener, stage.cat)
+        restored_and_grown((stage.ada, "out"), (stage.cat, "in"))
+        await stage.followed(listener, stage.ada, is_in=False)
+        await stage.followed(listener, stage.bob, is_in=False)
+        await stage.followed(listener, stage.cat)
+    restored_and_grown((stage.bob, "in"), (stage.cat, "erase"))
+    async with stage.listening() as listener:
+        await stage.followed(listener, stage.bob)
+        await stage.followed(listener, stage.ada)
+        await soon(lambda: listener._recorder.counts["forgotten"] == 1, what="the erasure is taken for new")
 
 
 async def page(port: int, name: str) -> tuple[int, str]:

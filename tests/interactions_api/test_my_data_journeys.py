@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,38 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from db_client.export import person_of
+from db_client.person_file import person_of
 from db_client.records import Channel, ConsentDecision, Guild, VoiceSession
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
+from interactions_api.commands import my_data
+from interactions_api.interaction import Command, parse
+from interactions_api.plan import Later, Plan
+from interactions_api.words import Catalogues
 from tests.interactions_api import discord
 from tests.interactions_api.discord import GUILD, command, user
 from tests.interactions_api.running import REPOSITORY, Running, running
 from tests.interactions_api.study_room import HOUR, study_room
 from tests.interactions_api.unreliable import Unreliable
 from tests.interactions_api.webhooks import Webhooks
+from tests.reports.service_file import ServiceFile
 from tests.services import RunningService, start_embedded
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
 
-ADA, T = 4711 << 22, 1_790_000_000_000
-TABLES = ("opt_in_users", "consent_log", "voice_sessions", "voice_totals")
+ADA, T = 4711 << 22, 1_690_000_000_000
+TABLES = ("opt_in_users", "consent_log", "visible_on", "voice_sessions", "voice_totals")
 ORDER = {"opt_in_users": "user_id", "consent_log": "interaction_id"}
+
+
+def stay(number: int) -> VoiceSession:
+    """A minute in the hour of that number."""
+    begin = T + number * HOUR
+    end = begin + 60_000
+    return VoiceSession(f"{number:025x}", GUILD, 7, ADA, begin, "joined", 0, 1, end, "left", 0, flags_at=end)
 
 
 @pytest.fixture
@@ -42,13 +55,10 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
         store = Store(StoreSettings(running_service.url, tmp_path / "listener.db"))
         store.start()
         records = [
-            ConsentDecision(earliest(T), ADA, "in", "ada", "Ada =1+1", None, "server"),
+            ConsentDecision(earliest(T), ADA, "in", "ada", "Ada =1+1", None, "server", GUILD),
             Guild(GUILD, "Study room", None, 1),
-            Channel(7, GUILD, "Desk", 2, None, 1),
-            *(
-                VoiceSession(f"{n:x}", GUILD, 7, ADA, T + n * HOUR, "joined", 0, 1, T + n * HOUR + 60_000, "left", 0)
-                for n in range(1, 2500)
-            ),
+            *map(stay, range(1, 2500)),
+            Channel(7, GUILD, "Desk", 2, 1),
         ]
         assert store.deliver(store.keep(records), within=30) is Fate.STORED
         store.stop(within=5)
@@ -78,6 +88,10 @@ def rows(url: str, folder: Path, table: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "seq"} for row in found]
 
 
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
 THINKING = {"type": 5, "data": {"flags": 64}}
 
 
@@ -93,7 +107,7 @@ def test_the_file_follows_and_an_empty_service_reads_it_back(service, webhooks, 
     assert message["attachments"] == [{"id": 0, "filename": name}]
     assert message["allowed_mentions"] == {"parse": []}
     assert set(webhooks.paths) == {"/webhooks/1/aW50ZXJhY3Rpb24/messages/@original"}
-    assert len(person_of(content).sessions) == 2499
+    assert len(person_of(content, now()).sessions) == 2499
     (tmp_path / name).write_bytes(content)
     with start_embedded(tmp_path / "empty") as empty:
         variables = {
@@ -103,7 +117,8 @@ def test_the_file_follows_and_an_empty_service_reads_it_back(service, webhooks, 
         }
         command_line = [sys.executable, "-m", "db_client.import_person", str(tmp_path / name)]
         ran = subprocess.run(command_line, cwd=REPOSITORY, env=variables, capture_output=True, text=True, timeout=60)
-        assert ran.returncode == 0, ran.stderr
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert f"2499 sessions of the user {ADA}; the service now holds 2499" in ran.stdout
         for table in TABLES:
             assert rows(empty.url, tmp_path, table) == rows(service.url, tmp_path, table), table
 
@@ -195,3 +210,28 @@ def test_a_token_that_is_worth_nothing_ends_it_and_is_in_no_log(service, webhook
     assert webhooks.edits == []
     assert "aW50ZXJhY3Rpb24" not in log
     assert str(ADA) not in log
+
+
+def test_what_is_written_meanwhile_tears_no_file():
+    """A decision between two reads: all is read again, so that the file is of one moment and can be read back."""
+    file = ServiceFile()
+    file.store(ConsentDecision(earliest(T), ADA, "in", "ada", "Ada"), stay(1))
+    used = parse(discord.body(command("my_data", by=user(ADA))))
+    assert isinstance(used, Command)
+    plan = my_data.handle(used, Catalogues.load().of("en-US"))
+    assert isinstance(plan, Plan)
+    later = plan.stored([file.rows(question) for question in plan.questions])
+    assert isinstance(later, Later)
+    reads = []
+
+    def ask(*questions: Statement) -> list[Any]:
+        answers = [file.rows(question) for question in questions]
+        reads.append(questions)
+        if len(reads) == 1:
+            file.store(ConsentDecision(earliest(T + 2 * HOUR), ADA, "out"))
+            file.store(ConsentDecision(earliest(T + 3 * HOUR), ADA, "in", "ada", "Ada"), stay(4))
+        return answers
+
+    made = later.make(ask)
+    assert len(reads) == 4
+    assert len(person_of(made.file, now()).sessions) == 2

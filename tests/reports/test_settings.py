@@ -7,7 +7,6 @@ import pytest
 from db_client import reading_statements, upkeep_statements
 from db_client.record_statements import statements_for
 from db_client.records import (
-    Channel,
     ChannelRecording,
     ConsentDecision,
     Guild,
@@ -236,34 +235,6 @@ def test_a_lease_goes_over_when_it_has_ended():
         file.store(record)
         [row] = file.rows(holder)
         assert (row["holder"], row["until_at"]) == expected
-
-
-def test_thirty_days_after_the_bot_left_nothing_is_there():
-    """Sessions (open ones too), names and settings go, batch by batch; the guild's own row last."""
-    file = leased(ServiceFile())
-    file.store(
-        Guild(GUILD, "Gone", None, 1, left_at=T - 30 * DAY),
-        Channel(1, GUILD, "c", 2, None, 1),
-        setting(T, "leaderboard", "off"),
-        recording(T, False),
-    )
-    file.seat(*days_old(1, 2, 3), Stay(4, 2, T, None), Stay(5, 2, T, T, guild_id=GUILD + 1))
-    while file.rows(upkeep_statements.removal_due(T)):
-        file.store(Removal(GUILD, T, "me", most=2))
-    assert len(stored(file)) == 1
-    for table in ("guilds", "channels", "guild_settings", "unrecorded_channels"):
-        assert file.connection.execute(f"SELECT * FROM {table}").fetchall() == []
-
-
-@pytest.mark.parametrize("left_at", [T - 30 * DAY + 1, None])
-def test_a_guild_that_was_left_lately_or_came_back_keeps_everything(left_at):
-    """Not a day earlier, and not at all if the bot returned."""
-    file = leased(ServiceFile())
-    file.store(Guild(GUILD, "G", None, 1, left_at=T - 40 * DAY), Guild(GUILD, "G", None, 2, left_at=left_at))
-    file.seat(*days_old(400))
-    assert file.rows(upkeep_statements.removal_due(T)) == []
-    file.store(Removal(GUILD, T, "me"))
-    assert ages(file) == [400]
 
 
 def test_totals_are_made_anew_for_one_guild():

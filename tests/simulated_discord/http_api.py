@@ -64,6 +64,7 @@ class HttpApi:
             web.get(f"{BASE}/applications/@me", self._application),
             web.patch(f"{BASE}/applications/@me", self._change_application),
             web.get(f"{BASE}/oauth2/applications/@me", self._application),
+            web.get(f"{BASE}/guilds/{{guild}}", self._guild),
             web.get(f"{BASE}/guilds/{{guild}}/voice-states/{{user}}", self._voice_state),
         ]
         for path in (commands_path, guild_path):
@@ -156,6 +157,14 @@ class HttpApi:
                 body = {"message": "Invalid Form Body", "code": 50035, "errors": errors}
                 raise ApiError(400, 50035, "Invalid Form Body", body) from None
         return json_answer(self._described())
+
+    async def _guild(self, request: web.Request) -> web.Response:
+        guild = self._world.guilds.get(number(request, "guild"))
+        if guild is None:
+            raise ApiError(404, 10004, "Unknown Guild")
+        if not guild.joined:
+            raise ApiError(403, 50001, "Missing Access")
+        return json_answer(payloads.guild(guild, self._identity.bot.id))
 
     async def _voice_state(self, request: web.Request) -> web.Response:
         guild = self._world.guilds.get(number(request, "guild"))

@@ -80,6 +80,20 @@ async def test_the_voice_state_of_one_person(discord: SimulatedDiscord, http: ai
     assert (await call(http, "GET", path))[1]["channel_id"] == str(desk)
 
 
+async def test_a_guild_is_shown_to_the_bot_that_is_in_it(
+    discord: SimulatedDiscord, http: aiohttp.ClientSession
+) -> None:
+    """50001 when it was removed, 10004 when there is no such guild."""
+    guild = discord.add_guild("Study room")
+    status, shown = await call(http, "GET", f"guilds/{guild}")
+    assert (status, shown["id"], shown["name"]) == (200, str(guild), "Study room")
+    discord.remove_guild(guild)
+    assert [(await call(http, "GET", f"guilds/{there}")) for there in (guild, 4711)] == [
+        (403, {"message": "Missing Access", "code": 50001}),
+        (404, {"message": "Unknown Guild", "code": 10004}),
+    ]
+
+
 # Commands
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 import socket
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -247,8 +247,59 @@ def test_a_malformed_request_line_is_answered(service: RunningService) -> None:
     assert service.ready()
 
 
-def test_timings_and_pretty_are_accepted(service: RunningService) -> None:
-    """`timings` adds how long it took; `pretty` only spreads the JSON."""
-    answer = query(service, "SELECT 1 AS one", flags="timings&pretty")
-    assert answer.json()["time"] >= 0
-    assert json.loads(answer.text)["results"][0]["values"] == [[1]]
+def test_pretty_only_spreads_the_json(service: RunningService) -> None:
+    """The document is the same."""
+    answer = query(service, "SELECT 1 AS one", flags="pretty")
+    assert len(answer.text.splitlines()) > 1
+    assert answer.json() == query(service, "SELECT 1 AS one").json()
+
+
+# Every flag that rqlite reads anywhere (http/query_params.go), each with a value that it takes.
+REFUSED = ("queue", "retries=3", "raft_index", "qualify_columns", "tables=kept")
+DONE_OR_WITHOUT_EFFECT = (
+    *("associative", "blob_array", "bypass", "compress", "db_timeout=9s", "fmt=delete", "freshness=1s"),
+    *("freshness=1s&freshness_strict", "key=store", "level=strong", "linearizable_timeout=1s", "noleader", "nonvoters"),
+    *("noparse", "norwrandom", "norwtime", "pretty", "q=SELECT%201", "redirect", "sync", "timeout=9s", "timings"),
+    *("trailing_logs=1", "transaction", "vacuum", "ver=2", "wait", "something_else"),
+)
+
+
+@pytest.mark.parametrize("path", ["/db/execute", "/db/query", "/db/request", "/db/backup", "/readyz", "/status"])
+def test_a_flag_is_honoured_or_refused(service: RunningService, path: str) -> None:
+    """On every endpoint: what is not done though it would change the answer is 400 by its name; all else is 200."""
+    method, body = (
+        ("POST", b'["SELECT 1 AS one"]') if path.startswith("/db/") and path != "/db/backup" else ("GET", b"")
+    )
+    for flag in (*REFUSED, *DONE_OR_WITHOUT_EFFECT):
+        answer = requests.request(method, f"{service.url}{path}?{flag}", data=body, timeout=30)
+        assert answer.status_code == (400 if flag in REFUSED else 200), (flag, answer.text)
+        if flag in REFUSED:
+            assert answer.text == f"unsupported flag: {flag.partition('=')[0]}\n"
+
+
+def test_a_part_of_the_status_by_its_key(service: RunningService) -> None:
+    """As in rqlite: names with dots between them; what is not there is empty."""
+    for key, expected in (("build.version", "embedded-1"), ("store.nothing", {}), ("os.pid.beyond", int)):
+        part = requests.get(f"{service.url}/status?key={key}", timeout=30).json()
+        assert part == expected or type(part) is expected
+
+
+def test_reads_of_one_transaction_see_one_state(service: RunningService) -> None:
+    """However much is written between the first and the last of them; without the flag they see it."""
+    counting = "SELECT count(*) AS n FROM kept"
+    slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT sum(i) FROM n"
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            results(execute(service, ["INSERT INTO kept (text) VALUES ('x')"]))
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            for flags, equal in (("transaction", True), ("", False)):
+                before, _, after = results(query(service, counting, slow, counting, flags=flags))
+                assert (before["values"] == after["values"]) is equal
+        finally:
+            done.set()
+        writing.result()

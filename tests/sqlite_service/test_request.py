@@ -141,8 +141,8 @@ def test_malformed_flags_are_refused(query: str) -> None:
         parse_flags(query)
 
 
-@pytest.mark.parametrize("flag", ["queue", "queue&wait", "redirect", "retries=3"])
+@pytest.mark.parametrize("flag", ["queue", "queue&wait", "retries=3", "raft_index", "qualify_columns", "tables=kept"])
 def test_what_the_service_leaves_out_is_refused(flag: str) -> None:
-    """Flags of rqlite that lose or repeat writes get a 400, so that nobody comes to rely on them."""
+    """Flags of rqlite that lose or repeat writes, or change an answer in a way that is not done here, get a 400."""
     with pytest.raises(BadRequest, match="unsupported flag"):
         parse_flags(flag)

@@ -1,0 +1,199 @@
+"""Whether the bot is in a guild: a fact of its own, of which the guild's data hang. Pure.
+
+Discord says it: READY and GUILD_CREATE name guilds in which the bot is, GUILD_DELETE without `unavailable` one in which
+it is no more. A guild of which the service has something, and that READY does not name, is asked for; and once more,
+long after, before anything of it is removed. Until there is an answer nothing is said: absence alone proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from db_client.records import GuildPresence
+from db_client.upkeep_statements import ABSENCE_COUNTS_MS, LEFT_GUILD_DAYS
+from gateway_listener.ledger import Ledger
+from gateway_listener.outbox import Note
+
+LEFT_MS = LEFT_GUILD_DAYS * 24 * 60 * 60 * 1000
+# A question that was answered comes again after the one, one that was not after the other.
+ASK_AGAIN_MS = ABSENCE_COUNTS_MS // 2
+TRY_AGAIN_MS = 10 * 60 * 1000
+
+
+class Standing(NamedTuple):
+    """What the service has about a guild of which it has anything (milliseconds since 1970 UTC)."""
+
+    guild_id: int
+    left_at: int | None
+    confirmed_at: int | None
+    revision: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Standing:
+        """From a row of `db_client.reading_statements.guilds_of_shard`."""
+        return cls(row["guild_id"], row["left_at"], row["absence_confirmed_at"], row["presence_revision"] or 0)
+
+
+def left_key(guild_id: int) -> str:
+    """The note of since when the bot is, or was, not in a guild."""
+    return f"left:{guild_id}"
+
+
+class Presence:
+    """In which guilds of the shard the bot is; what is to be said goes into the ledger's items.
+
+    `here`: the guilds that Discord names in this gateway session; None before READY.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.here: set[int] | None = None
+        self._ledger = ledger
+        self._ours = False
+        self._said: set[int] = set()
+        self._left: dict[int, int] = {}
+        """Which guilds the bot was found not to be in, in this run, and when."""
+        self._away: dict[int, int] = {}
+        """Since when the bot is, or was, not in a guild, until it is settled what that means for its channels."""
+        self._news: dict[int, tuple[int | None, int | None]] = {}
+        self._doubted: dict[int, Standing] = {}
+        self._ask_at: dict[int, int] = {}
+        self._asking: set[int] = set()
+
+    def recall(self, away: Mapping[int, int], watermark: int | None, now: int) -> None:
+        """Takes up what an earlier run noted, and when it saw the gateway last.
+
+        If that was so long ago, the bot may have been out of any guild since, and another listener may have seen it.
+        """
+        self._away.update(away)
+        if watermark is not None and now - watermark >= LEFT_MS:
+            for guild_id in self._ledger.channels.guild_ids() - self._away.keys():
+                self._note_away(guild_id, watermark)
+
+    def trust(self) -> None:
+        """The application is the one whose data these are: from now on what was noticed is said."""
+        self._ours = True
+
+    # --- what Discord says ---
+
+    def ready(self, guild_ids: Collection[int]) -> None:
+        """READY: the bot is in these guilds; of others of the shard nothing is known."""
+        self.here = set()
+        self._ask_at.clear()
+        for guild_id in guild_ids:
+            self.arrived(guild_id)
+
+    def arrived(self, guild_id: int) -> None:
+        """The bot is in the guild. That is said once a run, and again whenever something else was."""
+        if self.here is not None:
+            self.here.add(guild_id)
+        self._heard_of(guild_id)
+        if guild_id not in self._said:
+            self._said.add(guild_id)
+            self._news[guild_id] = None, None
+
+    def gone(self, guild_id: int, now: int) -> None:
+        """The bot is not in the guild, as is noticed now, whenever it left."""
+        if self.here is not None:
+            self.here.discard(guild_id)
+        self._heard_of(guild_id)
+        self._said.discard(guild_id)
+        self._left[guild_id] = now
+        self._news[guild_id] = now, None
+        if guild_id not in self._away:
+            self._note_away(guild_id, now)
+
+    def _heard_of(self, guild_id: int) -> None:
+        self._left.pop(guild_id, None)
+        self._doubted.pop(guild_id, None)
+        self._asking.discard(guild_id)
+
+    def _note_away(self, guild_id: int, since: int) -> None:
+        self._away[guild_id] = since
+        self._ledger.items.append(Note(left_key(guild_id), str(since)))
+
+    # --- what is asked ---
+
+    def question(self, now: int) -> int | None:
+        """A guild about which Discord is to be asked now; `answered` says what came of it."""
+        due = (guild_id for guild_id in self._doubted if self._ask_at.get(guild_id, 0) <= now)
+        guild_id = next(due, None)
+        if guild_id is not None:
+            self._asking.add(guild_id)
+            self._ask_at[guild_id] = now + TRY_AGAIN_MS
+        return guild_id
+
+    def answered(self, guild_id: int, is_there: bool | None, now: int) -> bool:
+        """Takes the answer (None: there was none); True if the bot is not in the guild, which is news.
+
+        What the gateway has said since the question counts, and the answer does not.
+        """
+        standing = self._doubted.get(guild_id)
+        if guild_id not in self._asking or standing is None or is_there is None:
+            self._asking.discard(guild_id)
+            return False
+        self._asking.discard(guild_id)
+        self._ask_at[guild_id] = now + ASK_AGAIN_MS
+        if is_there:
+            self._left.pop(guild_id, None)
+            if standing.left_at is not None:
+                self._news[guild_id] = None, None
+            return False
+        if standing.left_at is None:
+            self.gone(guild_id, now)
+            return True
+        self._news[guild_id] = standing.left_at, now
+        return False
+
+    # --- what the service has ---
+
+    def compare(self, standings: Iterable[Standing], channel_ids: Collection[int], now: int) -> None:
+        """Compares what the service has about the shard's guilds, and about which of their channels something was
+        decided (`channel_ids`), with what Discord said: says it again where it differs, and doubts what nobody said.
+        """
+        if self.here is None:
+            return
+        known = {standing.guild_id: standing for standing in standings}
+        self._doubted = {}
+        for guild_id, standing in known.items():
+            self._ledger.revision = max(self._ledger.revision, standing.revision)
+            if guild_id in self.here:
+                if standing.left_at is not None:
+                    self._news[guild_id] = None, None
+            elif standing.left_at is None and guild_id in self._left:
+                self._news[guild_id] = self._left[guild_id], None
+            elif standing.left_at is None or _to_confirm(standing, now):
+                self._doubted[guild_id] = standing
+        self._settle(known, channel_ids, now)
+
+    def _settle(self, known: Mapping[int, Standing], channel_ids: Collection[int], now: int) -> None:
+        """Of a guild in which the bot was not for so long that its data may have been removed, the service's word
+        counts about its channels: an exclusion goes that the service has no more. Else it stays, whatever was restored.
+        """
+        for guild_id, since in list(self._away.items()):
+            standing = known.get(guild_id)
+            if standing is not None and (standing.left_at is not None or guild_id not in (self.here or ())):
+                continue
+            if now - since >= LEFT_MS:
+                self._ledger.forget_channels(guild_id, but=channel_ids)
+            del self._away[guild_id]
+            self._ledger.items.append(Note(left_key(guild_id), None))
+
+    @property
+    def unwritten(self) -> bool:
+        """True while there is something to say, and it may be said: it is our application that noticed it."""
+        return bool(self._news) and self._ours and self._ledger.recording
+
+    def write(self, now: int) -> None:
+        """Says what is new."""
+        if self.unwritten:
+            for guild_id, (left_at, confirmed_at) in self._news.items():
+                revision = self._ledger.next_revision(now)
+                self._ledger.items.append(GuildPresence(guild_id, revision, left_at, confirmed_at))
+            self._news.clear()
+
+
+def _to_confirm(standing: Standing, now: int) -> bool:
+    """True if the guild's data could go, but for a fresh confirmation that the bot is not there."""
+    long_ago = standing.left_at is not None and standing.left_at + LEFT_MS <= now
+    return long_ago and (standing.confirmed_at is None or abs(now - standing.confirmed_at) >= ASK_AGAIN_MS)
