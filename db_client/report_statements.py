@@ -164,21 +164,21 @@ later (user_id, counted_ms) AS (
     FROM whole_blocks AS t CROSS JOIN late AS l
    WHERE l.user_id = t.user_id AND t.block >= l.block
    UNION ALL
-  SELECT p.user_id, min(coalesce(s.ended_at, :to_at), p.b) - max(s.started_at, p.a)
-    FROM parts AS p CROSS JOIN voice_sessions AS s
-   WHERE s.user_id = p.user_id AND s.guild_id = :guild_id AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
-     AND s.started_at < p.b AND coalesce(s.ended_at, :to_at) > p.a
+  SELECT x.user_id, min(coalesce(s.ended_at, :to_at), x.b) - max(s.started_at, x.a)
+    FROM parts AS x CROSS JOIN voice_sessions AS s
+   WHERE s.user_id = x.user_id AND s.guild_id = :guild_id AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
+     AND s.started_at < x.b AND coalesce(s.ended_at, :to_at) > x.a
      AND s.started_at >= coalesce((SELECT max(e.started_at) FROM voice_sessions AS e
-                                    WHERE e.user_id = p.user_id AND e.guild_id = :guild_id
-                                      AND e.started_at <= p.a), p.a)
+                                    WHERE e.user_id = x.user_id AND e.guild_id = :guild_id
+                                      AND e.started_at <= x.a), x.a)
 ),
 board AS MATERIALIZED (
   SELECT user_id, display_name, counted_ms, rank() OVER (ORDER BY counted_ms DESC) AS place
     FROM (SELECT user_id, display_name, counted_ms FROM people WHERE shown_from <= :from_at
            UNION ALL
-          SELECT l.user_id, p.display_name, l.counted_ms
-            FROM (SELECT user_id, sum(counted_ms) AS counted_ms FROM later GROUP BY user_id) AS l CROSS JOIN people AS p
-           WHERE p.user_id = l.user_id AND l.counted_ms > 0)
+          SELECT l.user_id, y.display_name, l.counted_ms
+            FROM (SELECT user_id, sum(counted_ms) AS counted_ms FROM later GROUP BY user_id) AS l CROSS JOIN people AS y
+           WHERE y.user_id = l.user_id AND l.counted_ms > 0)
 )
 SELECT 1 AS own, (SELECT 1 + count(*) FROM board AS b WHERE b.counted_ms > t.counted_ms) AS place,
        t.user_id, NULL AS display_name, t.counted_ms, (SELECT count(*) FROM board) AS people
@@ -236,8 +236,8 @@ companions AS MATERIALIZED (
 _ALONE = f"""
 WITH {_BESIDE},
 covers AS (
-  SELECT o.session_id, max(o.a, c.since) AS a, o.b FROM overlaps AS o CROSS JOIN companions AS c
-   WHERE c.user_id = o.user_id AND o.b > max(o.a, c.since)
+  SELECT o.session_id, max(o.a, w.since) AS a, o.b FROM overlaps AS o CROSS JOIN companions AS w
+   WHERE w.user_id = o.user_id AND o.b > max(o.a, w.since)
 ),
 covered AS (
   SELECT b - max(a, coalesce(max(b) OVER (PARTITION BY session_id ORDER BY a, b
@@ -254,9 +254,9 @@ me AS MATERIALIZED (
   SELECT {SHOWN_FROM} AS since FROM opt_in_users AS u WHERE u.user_id = :user_id AND u.opted_in
 ),
 shared AS (
-  SELECT o.user_id, o.channel_id, max(o.a, c.since, m.since) AS a, o.b
-    FROM overlaps AS o CROSS JOIN companions AS c CROSS JOIN me AS m
-   WHERE c.user_id = o.user_id AND (:member_id IS NULL OR o.user_id = :member_id)
+  SELECT o.user_id, o.channel_id, max(o.a, w.since, m.since) AS a, o.b
+    FROM overlaps AS o CROSS JOIN companions AS w CROSS JOIN me AS m
+   WHERE w.user_id = o.user_id AND (:member_id IS NULL OR o.user_id = :member_id)
 ),
 by_channel AS (
   SELECT p.user_id, p.channel_id, sum(p.b - p.a) AS together_ms, count(*) AS times, min(p.a) AS since, max(p.b) AS last
@@ -268,11 +268,11 @@ ranked AS (
   SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY together_ms DESC, channel_id) AS liking FROM by_channel
 ),
 people AS (
-  SELECT r.user_id, u.display_name, sum(r.together_ms) AS together_ms, sum(r.times) AS times, min(r.since) AS since,
+  SELECT r.user_id, w.display_name, sum(r.together_ms) AS together_ms, sum(r.times) AS times, min(r.since) AS since,
          max(r.last) AS last, max(CASE r.liking WHEN 1 THEN r.channel_id END) AS favourite_id,
          max(CASE r.liking WHEN 1 THEN r.together_ms END) AS favourite_ms
-    FROM ranked AS r CROSS JOIN companions AS u
-   WHERE u.user_id = r.user_id
+    FROM ranked AS r CROSS JOIN companions AS w
+   WHERE w.user_id = r.user_id
    GROUP BY r.user_id
 )
 SELECT p.*, c.name AS favourite_name, count(*) OVER () AS people

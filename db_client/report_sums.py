@@ -43,15 +43,15 @@ def _left(name: str, of: str, keys: str, where: str = "") -> str:
 
 
 # The stays in the spans, running ones up to a span's end, each with from when on the asker sees the person's time.
-_STAYS = f"""SELECT p.n, p.offset, s.user_id, s.channel_id, s.afk <> 0 AS afk, w.shown_from,
-         max(s.started_at, p.a) AS a, min(s.ended_at, p.b) AS b
-    FROM spans AS p CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s CROSS JOIN people AS w
+_STAYS = f"""SELECT g.n, g.offset, s.user_id, s.channel_id, s.afk <> 0 AS afk, w.shown_from,
+         max(s.started_at, g.a) AS a, min(s.ended_at, g.b) AS b
+    FROM spans AS g CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s CROSS JOIN people AS w
    WHERE s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class AND w.user_id = s.user_id
-     AND s.started_at > p.a - k.longest AND s.started_at < p.b AND s.ended_at > p.a AND s.ended_at IS NOT NULL
+     AND s.started_at > g.a - k.longest AND s.started_at < g.b AND s.ended_at > g.a AND s.ended_at IS NOT NULL
    UNION ALL
-  SELECT p.n, p.offset, s.user_id, s.channel_id, s.afk <> 0, w.shown_from, max(s.started_at, p.a), p.b
-    FROM spans AS p CROSS JOIN voice_sessions AS s CROSS JOIN people AS w
-   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < p.b AND w.user_id = s.user_id"""
+  SELECT g.n, g.offset, s.user_id, s.channel_id, s.afk <> 0, w.shown_from, max(s.started_at, g.a), g.b
+    FROM spans AS g CROSS JOIN voice_sessions AS s CROSS JOIN people AS w
+   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < g.b AND w.user_id = s.user_id"""
 
 # What the asker does not see of a block in which somebody began to show their time, and of stays that still run.
 _HALVES = f"""SELECT -1 - i.block AS n, s.user_id, s.channel_id, s.afk <> 0 AS afk,
@@ -95,14 +95,14 @@ old AS MATERIALIZED (
    WHERE t.guild_id = :guild_id AND t.block >= r.first AND t.block < r.behind AND t.counted_ms + t.afk_ms > 0
 ),
 hidden (n, hour, afk, channel_id, user_id, ms) AS (
-  SELECT -1 - t.block, 0, t.counted_ms = 0, t.channel_id, t.user_id, max(t.counted_ms, t.afk_ms * (t.counted_ms = 0))
-    FROM old AS t CROSS JOIN people AS w
-   WHERE w.user_id = t.user_id AND w.shown_from >= (t.block + 1) * {BLOCK_MS}
+  SELECT -1 - o.block, 0, o.counted_ms = 0, o.channel_id, o.user_id, max(o.counted_ms, o.afk_ms * (o.counted_ms = 0))
+    FROM old AS o CROSS JOIN people AS w
+   WHERE w.user_id = o.user_id AND w.shown_from >= (o.block + 1) * {BLOCK_MS}
    UNION ALL
-  SELECT -1 - t.block, 0, 1, t.channel_id, t.user_id, t.afk_ms
-    FROM old AS t CROSS JOIN people AS w
-   WHERE t.counted_ms > 0 AND t.afk_ms > 0
-     AND w.user_id = t.user_id AND w.shown_from >= (t.block + 1) * {BLOCK_MS}
+  SELECT -1 - o.block, 0, 1, o.channel_id, o.user_id, o.afk_ms
+    FROM old AS o CROSS JOIN people AS w
+   WHERE o.counted_ms > 0 AND o.afk_ms > 0
+     AND w.user_id = o.user_id AND w.shown_from >= (o.block + 1) * {BLOCK_MS}
    UNION ALL
   SELECT n, 0, afk, channel_id, user_id, ms FROM ({_HALVES}) WHERE ms > 0
    UNION ALL
