@@ -136,7 +136,7 @@ def _reports(connection: apsw.Connection, guild_id: int) -> list[Report]:
     )
     # The one with the most time of those who show it, from some day on.
     other = connection.execute(
-        "SELECT t.user_id FROM voice_totals AS t JOIN visible_on AS v ON v.user_id = t.user_id AND v.guild_id = t.guild_id"
+        "SELECT t.user_id FROM voice_totals AS t JOIN visible_on AS v USING (user_id, guild_id)"
         " WHERE t.guild_id = ? AND v.shown_from > 0 GROUP BY 1 ORDER BY sum(t.counted_ms) DESC LIMIT 1",
         (guild_id,),
     ).get

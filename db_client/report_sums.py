@@ -87,7 +87,7 @@ people AS MATERIALIZED (
            (SELECT min(v.shown_from) FROM opt_in_users AS u CROSS JOIN visible_on AS v
              WHERE u.user_id = w.user_id AND u.opted_in AND v.user_id = w.user_id AND v.guild_id IN (0, :guild_id)),
            {_NEVER}) END AS shown_from
-    FROM (SELECT DISTINCT user_id FROM shares) AS w
+    FROM (SELECT user_id FROM shares GROUP BY user_id) AS w
 ),
 old AS MATERIALIZED (
   SELECT t.block, t.channel_id, t.user_id, t.counted_ms, t.afk_ms

@@ -60,7 +60,10 @@ WAYS: dict[str, tuple[Record, ...]] = {
 
 
 # What runs is past no retention.
-@pytest.mark.parametrize(("way", "running"), [(w, r) for w in WAYS for r in (False, True) if (w, r) != ("retention", True)])
+CASES = [(way, running) for way in WAYS for running in (False, True) if (way, running) != ("retention", True)]
+
+
+@pytest.mark.parametrize(("way", "running"), CASES)
 def test_a_name_goes_with_the_last_session(way, running):
     """Of one person, ended or running; while another's session stands in the channel, so does its name."""
     file = filed(1, running=running)
