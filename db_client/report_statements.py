@@ -164,13 +164,18 @@ later (user_id, counted_ms) AS (
     FROM whole_blocks AS t CROSS JOIN late AS l
    WHERE l.user_id = t.user_id AND t.block >= l.block
    UNION ALL
-  SELECT x.user_id, min(coalesce(s.ended_at, :to_at), x.b) - max(s.started_at, x.a)
+  SELECT x.user_id, min(s.ended_at, x.b) - max(s.started_at, x.a)
     FROM parts AS x CROSS JOIN voice_sessions AS s
    WHERE s.user_id = x.user_id AND s.guild_id = :guild_id AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
-     AND s.started_at < x.b AND coalesce(s.ended_at, :to_at) > x.a
+     AND s.started_at < x.b AND s.ended_at > x.a
      AND s.started_at >= coalesce((SELECT max(e.started_at) FROM voice_sessions AS e
                                     WHERE e.user_id = x.user_id AND e.guild_id = :guild_id
                                       AND e.started_at <= x.a), x.a)
+   UNION ALL
+  SELECT s.user_id, :to_at - max(s.started_at, l.shown_from)
+    FROM late AS l CROSS JOIN voice_sessions AS s
+   WHERE s.user_id = l.user_id AND s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at
+     AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
 ),
 board AS MATERIALIZED (
   SELECT user_id, display_name, counted_ms, rank() OVER (ORDER BY counted_ms DESC) AS place

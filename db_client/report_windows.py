@@ -93,9 +93,10 @@ def _sessions_since(since: str) -> str:
 OWN_SESSIONS = _sessions_since(":from_at")
 # From when on they show it to the guild; nothing of somebody who does not.
 SEEN_SESSIONS = f"""since (at) AS MATERIALIZED (
-  SELECT max(:from_at, (SELECT min(v.shown_from) FROM visible_on AS v
-                         WHERE v.user_id = :user_id AND v.guild_id IN (0, :guild_id)))
-    FROM opt_in_users AS u WHERE u.user_id = :user_id AND u.opted_in
+  SELECT at FROM (SELECT max(:from_at, (SELECT min(v.shown_from) FROM visible_on AS v
+                                         WHERE v.user_id = :user_id AND v.guild_id IN (0, :guild_id))) AS at
+                    FROM opt_in_users AS u WHERE u.user_id = :user_id AND u.opted_in)
+   WHERE at < :to_at
 ),
 {_sessions_since("(SELECT at FROM since)")}"""
 

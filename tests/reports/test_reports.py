@@ -142,6 +142,22 @@ def test_leaderboard(stays, window, me, limit, offset, channel, since):
         assert board.own is None
 
 
+def test_a_stay_that_runs_over_whole_blocks_counts_from_when_it_is_shown():
+    """It is in no block's totals; somebody who began to show their time has it whole from then on, on every board."""
+    file = filed([Stay(1, 1, EDGE, None)], {1: EDGE + HOUR})
+    for channel in (None, 1):
+        rows = file.rows(statements.leaderboard(GUILD, 2, Window(0, EDGE + 4 * BLOCK_MS), limit=5, channel_id=channel))
+        assert [s.counted_ms for s in reports.leaderboard(rows).page] == [4 * BLOCK_MS - HOUR]
+
+
+def test_a_window_that_ends_before_somebody_showed_their_time_has_nothing_of_them():
+    """Also if they sat there all the while."""
+    file = filed([Stay(1, 1, EDGE, EDGE + 9 * HOUR)], {1: EDGE + 5 * HOUR})
+    window = Window(EDGE + HOUR, EDGE + 2 * HOUR)
+    assert file.rows(statements.shown_channels(GUILD, 1, window)) == []
+    assert file.rows(statements.shown_bars(GUILD, 1, [window])) == []
+
+
 def test_people_with_equal_times_share_a_place():
     """Two firsts are followed by a third; the order within a place is that of the ids."""
     file = ServiceFile()
