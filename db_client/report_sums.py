@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 
 from db_client.report_cells import Cells
-from db_client.report_windows import BLOCK_MS, GUILD_SHARES, LENGTH_CLASS, shares_parameters
+from db_client.report_windows import BLOCK_MS, GUILD_BLOCKS, GUILD_ENDS, LENGTH_CLASS, shares_parameters
 from db_client.statements import Statement
 
 SMALLEST_GROUP = 3
@@ -74,7 +74,7 @@ _HALVES = f"""SELECT -1 - i.block AS n, s.user_id, s.channel_id, s.afk <> 0 AS a
      AND i.block >= max(r.first, s.started_at / {BLOCK_MS}) AND i.block < r.behind"""
 
 _CHANNEL_TIME = f"""
-WITH {GUILD_SHARES},
+WITH {GUILD_ENDS},
 spans (n, a, b, offset) AS MATERIALIZED (
   SELECT key, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
     FROM json_each(:spans)
@@ -87,7 +87,8 @@ people AS MATERIALIZED (
            (SELECT min(v.shown_from) FROM opt_in_users AS u CROSS JOIN visible_on AS v
              WHERE u.user_id = w.user_id AND u.opted_in AND v.user_id = w.user_id AND v.guild_id IN (0, :guild_id)),
            {_NEVER}) END AS shown_from
-    FROM (SELECT user_id FROM shares GROUP BY user_id) AS w
+    FROM (SELECT user_id FROM (SELECT DISTINCT user_id FROM {GUILD_BLOCKS} UNION ALL SELECT user_id FROM at_ends)
+           GROUP BY user_id) AS w
 ),
 old AS MATERIALIZED (
   SELECT t.block, t.channel_id, t.user_id, t.counted_ms, t.afk_ms
@@ -122,7 +123,9 @@ hidden (n, hour, afk, channel_id, user_id, ms) AS (
 {_left("other_channels", "of_days", "n, afk")},
 {_groups("others", "other_channels", "n, afk")},
 told (channel_id, counted_ms, afk_ms) AS (
-  SELECT channel_id, counted_ms, afk_ms FROM shares
+  SELECT channel_id, counted_ms, afk_ms FROM at_ends
+   UNION ALL
+  SELECT * FROM (SELECT channel_id, sum(counted_ms), sum(afk_ms) FROM {GUILD_BLOCKS} GROUP BY block, channel_id)
    UNION ALL
   SELECT channel_id, -(1 - afk) * ms, -afk * ms FROM of_hours WHERE people < {SMALLEST_GROUP}
    UNION ALL

@@ -45,19 +45,29 @@ _RUNNING = """  SELECT s.channel_id, s.user_id, 1,
     FROM voice_sessions AS s
    WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at"""
 
-# channel_id, user_id, sessions, counted_ms, afk_ms: rows to be summed, together exactly what lies in the window.
-GUILD_SHARES = f"""{_ENDS},
-shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
-  SELECT channel_id, user_id, sessions, counted_ms, afk_ms
-    FROM voice_totals
-   WHERE guild_id = :guild_id AND block >= :first_block AND block < :end_block
-   UNION ALL
-  SELECT s.channel_id, s.user_id, {_SHARE}
+# The whole blocks of the window.
+GUILD_BLOCKS = """voice_totals
+   WHERE guild_id = :guild_id AND block >= :first_block AND block < :end_block"""
+
+_GUILD_ENDS = f"""  SELECT s.channel_id, s.user_id, {_SHARE}
     FROM ends AS e CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s
    WHERE s.guild_id = :guild_id AND {_OVERLAPS}
    UNION ALL
 {_RUNNING}
 )"""
+
+# channel_id, user_id, sessions, counted_ms, afk_ms: rows to be summed, together exactly what lies in the window.
+GUILD_SHARES = f"""{_ENDS},
+shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
+  SELECT channel_id, user_id, sessions, counted_ms, afk_ms
+    FROM {GUILD_BLOCKS}
+   UNION ALL
+{_GUILD_ENDS}"""
+
+# The same without the whole blocks.
+GUILD_ENDS = f"""{_ENDS},
+at_ends (channel_id, user_id, sessions, counted_ms, afk_ms) AS MATERIALIZED (
+{_GUILD_ENDS}"""
 
 CHANNEL_SHARES = f"""{_ENDS},
 shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
