@@ -21,6 +21,7 @@ from bench.reports_data import END, LARGEST_GUILD, TYPICAL_GUILD, fill
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from interactions_api.commands import BY_NAME
+from interactions_api.commands.definition import CHANNEL, USER
 from interactions_api.interaction import Command, parse
 from interactions_api.plan import Plan, Rows
 from interactions_api.words import Catalogues
@@ -133,8 +134,15 @@ def _reports(connection: apsw.Connection, guild_id: int) -> list[Report]:
         ).get
         for column in ("user_id", "channel_id")
     )
+    # The one with the most time of those who show it, from some day on.
+    other = connection.execute(
+        "SELECT t.user_id FROM voice_totals AS t JOIN visible_on AS v USING (user_id, guild_id)"
+        " WHERE t.guild_id = ? AND v.shown_from > 0 GROUP BY 1 ORDER BY sum(t.counted_ms) DESC LIMIT 1",
+        (guild_id,),
+    ).get
     return [
         Report("voice_time", "voice_time", guild_id, user, {}, PERIODS),
+        Report("voice_time of another", "voice_time", guild_id, user, {"member": (6, str(other))}, PERIODS),
         Report("sessions", "sessions", guild_id, user, {}, PERIODS),
         Report("leaderboard", "leaderboard", guild_id, user, {}, PERIODS),
         Report("leaderboard of a channel", "leaderboard", guild_id, user, {"channel": (7, str(channel))}, PERIODS),
@@ -205,5 +213,11 @@ def _interaction(command: str, guild_id: int, user_id: int, options: dict[str, t
             "type": 1,
             "name": command,
             "options": [{"name": name, "type": kind, "value": value} for name, (kind, value) in options.items()],
+            "resolved": {
+                "members": {str(value): {} for _, (kind, value) in options.items() if kind == USER},
+                "channels": {
+                    str(value): {"name": "A channel"} for _, (kind, value) in options.items() if kind == CHANNEL
+                },
+            },
         },
     }

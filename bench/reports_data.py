@@ -64,7 +64,7 @@ class GuildPlan:
             afk = int(channel == self.channels[-1])
             yield (
                 f"{self.guild_id:x}.{self.count:x}", self.guild_id, channel, user, begins, begins + length,
-                "joined", "left", 0, 0, afk, length // 4, length // 16, 0, 0, length // 8, 0, begins + length, 2,
+                "joined", "left", 0, 0, afk, length // 4, length // 16, 0, 0, 0, begins + length, 2,
             )  # fmt: skip
 
 
@@ -99,6 +99,15 @@ def rows(guilds: list[GuildPlan]) -> Iterator[tuple[object, ...]]:
             yield from guild.day(first, share)
 
 
+def choices(user: int, guild_id: int) -> list[tuple[int, int, int, int | None]]:
+    """Of six people two keep it to themselves, two show all of it to the guild, two show it from some day on."""
+    number = user // 4_194_304
+    if number % 3 == 0:
+        return []
+    shown_from = 0 if number % 2 else END - number * 7919 % DAYS * DAY
+    return [(user, guild_id, user, shown_from), (user, 0, user, None)]
+
+
 def fill(file: Path, sessions: int, guilds: int, seed: int) -> None:
     """Makes the file, with the real schema, and prints how long each step took."""
     started = time.monotonic()
@@ -118,20 +127,24 @@ def fill(file: Path, sessions: int, guilds: int, seed: int) -> None:
         connection.execute(f"DROP {kind} {name}")
     made = plans(sessions, guilds, seed)
     for guild in made:
-        connection.execute("INSERT INTO guilds VALUES (?, ?, NULL, NULL, NULL, 1)", (guild.guild_id, "A guild"))
+        connection.execute("INSERT INTO guilds (guild_id, name, revision) VALUES (?, 'A guild', 1)", (guild.guild_id,))
         connection.executemany(
-            "INSERT INTO channels VALUES (?, ?, 'A channel', 2, NULL, NULL, 1)",
+            "INSERT INTO channels (channel_id, guild_id, name, kind, revision) VALUES (?, ?, 'A channel', 2, 1)",
             ((channel, guild.guild_id) for channel in guild.channels),
         )
         connection.executemany(
-            "INSERT INTO opt_in_users VALUES (?, 'name', 'Name', NULL, 1, ?, ?, ?)",
-            ((user, END - 731 * DAY, user, "server" if user // 4_194_304 % 3 else "only_me") for user in guild.people),
+            "INSERT INTO opt_in_users VALUES (?, 'name', 'Name', NULL, 1, ?, ?)",
+            ((user, END - 731 * DAY, user) for user in guild.people),
+        )
+        connection.executemany(
+            "INSERT INTO visible_on (user_id, guild_id, version, shown_from) VALUES (?, ?, ?, ?)",
+            (row for user in guild.people for row in choices(user, guild.guild_id)),
         )
         connection.executemany(
             "INSERT INTO consent_log (interaction_id, user_id, decision, at) VALUES (?, ?, 'in', ?)",
             ((user, user, END - 731 * DAY) for user in guild.people),
         )
-    connection.executemany("INSERT INTO voice_sessions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows(made))
+    connection.executemany("INSERT INTO voice_sessions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows(made))
     print(f"sessions {time.monotonic() - started:.0f} s")
     for _, name, sql in sorted(later):
         connection.execute(sql)

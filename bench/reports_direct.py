@@ -11,7 +11,9 @@ import apsw
 
 from bench.reports_data import END, LARGEST_GUILD, TYPICAL_GUILD
 from db_client import report_statements as say
-from db_client.periods import Period, Window, recent, steady_windows, window_of
+from db_client.periods import Period, Window, window_of
+from db_client.report_cells import cells_of
+from db_client.report_sums import channel_time
 from db_client.statements import Statement
 
 ZONE = ZoneInfo("America/New_York")
@@ -26,8 +28,9 @@ def reports(guild_id: int, user_id: int, channel_id: int, window: Window) -> dic
         "leaderboard": say.leaderboard(guild_id, user_id, window, limit=10),
         "leaderboard of channel": say.leaderboard(guild_id, user_id, window, limit=10, channel_id=channel_id),
         "together": say.together(guild_id, user_id, window, limit=10),
-        "channel_time": say.channel_time(guild_id, window, limit=25),
-        "week_edges": say.week_edges(guild_id, steady_windows(recent(window), ZONE)),
+        "own_alone": say.own_alone(guild_id, user_id, window),
+        "shown_channels": say.shown_channels(guild_id, user_id, window),
+        "channel_time": channel_time(guild_id, user_id, cells_of(window, END, ZONE), limit=25),
     }
 
 

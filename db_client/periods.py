@@ -110,7 +110,7 @@ def bars_of(window: Window, zone: ZoneInfo, most: int = 31) -> list[Window]:
         starts = [max(window.from_at, day.from_at) for n, day in enumerate(days) if n == 0 or begins(day.date)]
         if len(starts) <= most:
             break
-    starts = starts[-most:]
+    starts = starts[-most:] or [window.from_at]  # today, asked for in its first millisecond, has no day yet
     return [Window(a, b) for a, b in zip(starts, [*starts[1:], window.to_at], strict=True)]
 
 

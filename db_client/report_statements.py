@@ -2,7 +2,8 @@
 
 A window never ends after the moment of asking: a running session is counted up to the window's end. Durations and
 moments are milliseconds (since 1970 UTC). Time in the AFK channel is never in `counted_ms`; it stands in `afk_ms`.
-Other people appear only if their newest decision is "in" and they show their time to the guild (`visible_on`).
+Other people appear only if their newest decision is "in" and they show their time to the guild (`visible_on`), with
+what lies at or after the moment from which they do. Sums over people who do not are made by `report_sums`.
 """
 
 # ruff: noqa: S608 - the pieces put together are constants; every value is a parameter
@@ -12,17 +13,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from db_client.periods import HOUR_MS, Window
+from db_client.periods import Window
 from db_client.report_windows import (
+    BLOCK_MS,
     CHANNEL_SHARES,
     GUILD_SHARES,
     LENGTH_CLASS,
     LENGTH_CLASSES,
     OWN_SESSIONS,
+    SEEN_SESSIONS,
     bounds,
     shares_parameters,
 )
-from db_client.statements import Statement
+from db_client.statements import Parameters, Statement
 
 # From when on the person of a row `u` of opt_in_users shows their time to the guild; null: they do not.
 SHOWN_FROM = """(SELECT min(v.shown_from) FROM visible_on AS v
@@ -37,8 +40,7 @@ WITH {OWN_SESSIONS}
 SELECT o.channel_id, c.name, count(*) AS sessions,
        sum((o.afk = 0) * (o.b - o.a)) AS counted_ms, sum((o.afk <> 0) * (o.b - o.a)) AS afk_ms,
        coalesce(sum((o.afk = 0) * o.muted_ms * (o.b - o.a) / max(1, o.ended_at - o.started_at)), 0) AS muted_ms,
-       coalesce(sum((o.afk = 0) * o.deafened_ms * (o.b - o.a) / max(1, o.ended_at - o.started_at)), 0) AS deafened_ms,
-       0 AS alone_ms
+       coalesce(sum((o.afk = 0) * o.deafened_ms * (o.b - o.a) / max(1, o.ended_at - o.started_at)), 0) AS deafened_ms
   FROM own AS o LEFT JOIN channels AS c ON c.channel_id = o.channel_id
  GROUP BY o.channel_id
  ORDER BY counted_ms DESC, o.channel_id
@@ -53,6 +55,16 @@ SELECT e.key AS bar,
  GROUP BY e.key
 """
 
+# Of a person whose time the guild may see.
+_SHOWN_CHANNELS = f"""
+WITH {SEEN_SESSIONS}
+SELECT channel_id, count(*) AS sessions, sum(b - a) AS counted_ms
+  FROM own WHERE afk = 0
+ GROUP BY channel_id
+ ORDER BY counted_ms DESC, channel_id
+"""
+_SHOWN_BARS = _OWN_BARS.replace(OWN_SESSIONS, SEEN_SESSIONS)
+
 _OWN_SESSIONS_PAGE = f"""
 WITH {OWN_SESSIONS}
 SELECT o.session_id, o.channel_id, c.name, o.started_at, o.ended_at, o.started_by, o.ended_by, o.started_within_ms,
@@ -65,27 +77,36 @@ SELECT o.session_id, o.channel_id, c.name, o.started_at, o.ended_at, o.started_b
 
 
 def own_channels(guild_id: int, user_id: int, window: Window) -> Statement:
-    """Per channel: channel_id, name (or null), sessions, counted_ms, afk_ms, muted_ms, deafened_ms, alone_ms.
+    """Per channel: channel_id, name (or null), sessions, counted_ms, afk_ms, muted_ms, deafened_ms.
 
-    The three states are of ended sessions; those of a running one follow from `own_running`.
+    The two states are of ended sessions; those of a running one follow from `own_running`.
     """
     return Statement(_OWN_CHANNELS, {"guild_id": guild_id, "user_id": user_id, **bounds(window)})
 
 
 def own_bars(guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
     """Per bar that has any time: its index as `bar`, counted_ms. The bars are in order, without holes."""
+    return _bars(_OWN_BARS, guild_id, user_id, bars)
+
+
+def _bars(sql: str, guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
     window = Window(bars[0].from_at, bars[-1].to_at)
     edges = json.dumps([list(bar) for bar in bars])
-    return Statement(_OWN_BARS, {"guild_id": guild_id, "user_id": user_id, **bounds(window), "edges": edges})
+    return Statement(sql, {"guild_id": guild_id, "user_id": user_id, **bounds(window), "edges": edges})
 
 
 def own_running(guild_id: int, user_id: int) -> Statement:
     """The person's running session, if any: channel_id, started_at, afk, the *_ms states, flags, flags_at."""
     return Statement(
-        "SELECT channel_id, started_at, afk, muted_ms, deafened_ms, 0 AS alone_ms, flags, flags_at FROM voice_sessions"
+        "SELECT channel_id, started_at, afk, muted_ms, deafened_ms, flags, flags_at FROM voice_sessions"
         " WHERE guild_id = :guild_id AND user_id = :user_id AND ended_at IS NULL",
         {"guild_id": guild_id, "user_id": user_id},
     )
+
+
+def own_alone(guild_id: int, user_id: int, window: Window) -> Statement:
+    """One row: alone_ms, the counted time in which nobody whose time the person may see was in the same channel."""
+    return Statement(_ALONE, {"guild_id": guild_id, "user_id": user_id, **bounds(window)})
 
 
 def own_sessions(guild_id: int, user_id: int, window: Window, *, limit: int, offset: int = 0) -> Statement:
@@ -105,18 +126,64 @@ def shown_member(guild_id: int, user_id: int) -> Statement:
     )
 
 
+def shown_channels(guild_id: int, user_id: int, window: Window) -> Statement:
+    """As `own_channels`, of somebody else: channel_id, sessions, counted_ms of what the guild may see; else no row."""
+    return Statement(_SHOWN_CHANNELS, {"guild_id": guild_id, "user_id": user_id, **bounds(window)})
+
+
+def shown_bars(guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
+    """As `own_bars`, of somebody else: of what the guild may see."""
+    return _bars(_SHOWN_BARS, guild_id, user_id, bars)
+
+
 # --- the leaderboard -------------------------------------------------------------------------------------------------
 
 # `own` is 1 in the asker's own row, which is there whatever the asker's visibility: the rank that the time has, or
-# would have, among the visible people.
+# would have, among the visible people. Who shows their time from within the window on (`late`) has the whole blocks
+# behind that moment from the totals and the rest from their own sessions.
 _BOARD = f"""
 totals AS MATERIALIZED (
   SELECT user_id, sum(counted_ms) AS counted_ms FROM shares GROUP BY user_id HAVING sum(counted_ms) > 0
 ),
-board AS MATERIALIZED (
-  SELECT t.user_id, u.display_name, t.counted_ms, rank() OVER (ORDER BY t.counted_ms DESC) AS place
+people AS MATERIALIZED (
+  SELECT t.user_id, u.display_name, t.counted_ms, {SHOWN_FROM} AS shown_from
     FROM totals AS t CROSS JOIN opt_in_users AS u
-   WHERE u.user_id = t.user_id AND {SHOWN}
+   WHERE u.user_id = t.user_id AND u.opted_in
+),
+late AS MATERIALIZED (
+  SELECT user_id, shown_from, max(:first_block, shown_from / {BLOCK_MS} + (shown_from % {BLOCK_MS} > 0)) AS block
+    FROM people WHERE shown_from > :from_at AND shown_from < :to_at
+),
+parts AS (
+  SELECT user_id, shown_from AS a, CASE WHEN block < :end_block THEN block * {BLOCK_MS} ELSE :to_at END AS b FROM late
+   UNION ALL
+  SELECT user_id, :tail_from, :to_at FROM late WHERE block < :end_block
+),
+later (user_id, counted_ms) AS (
+  SELECT l.user_id, t.counted_ms
+    FROM whole_blocks AS t CROSS JOIN late AS l
+   WHERE l.user_id = t.user_id AND t.block >= l.block
+   UNION ALL
+  SELECT x.user_id, min(s.ended_at, x.b) - max(s.started_at, x.a)
+    FROM parts AS x CROSS JOIN voice_sessions AS s
+   WHERE s.user_id = x.user_id AND s.guild_id = :guild_id AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
+     AND s.started_at < x.b AND s.ended_at > x.a
+     AND s.started_at >= coalesce((SELECT max(e.started_at) FROM voice_sessions AS e
+                                    WHERE e.user_id = x.user_id AND e.guild_id = :guild_id
+                                      AND e.started_at <= x.a), x.a)
+   UNION ALL
+  SELECT s.user_id, :to_at - max(s.started_at, l.shown_from)
+    FROM late AS l CROSS JOIN voice_sessions AS s
+   WHERE s.user_id = l.user_id AND s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at
+     AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
+),
+board AS MATERIALIZED (
+  SELECT user_id, display_name, counted_ms, rank() OVER (ORDER BY counted_ms DESC) AS place
+    FROM (SELECT user_id, display_name, counted_ms FROM people WHERE shown_from <= :from_at
+           UNION ALL
+          SELECT l.user_id, y.display_name, l.counted_ms
+            FROM (SELECT user_id, sum(counted_ms) AS counted_ms FROM later GROUP BY user_id) AS l CROSS JOIN people AS y
+           WHERE y.user_id = l.user_id AND l.counted_ms > 0)
 )
 SELECT 1 AS own, (SELECT 1 + count(*) FROM board AS b WHERE b.counted_ms > t.counted_ms) AS place,
        t.user_id, NULL AS display_name, t.counted_ms, (SELECT count(*) FROM board) AS people
@@ -127,8 +194,13 @@ SELECT 0, place, user_id, display_name, counted_ms, (SELECT count(*) FROM board)
   FROM (SELECT * FROM board ORDER BY place, user_id LIMIT :limit OFFSET :offset)
  ORDER BY own DESC, place, user_id
 """
-_GUILD_BOARD = f"WITH {GUILD_SHARES},{_BOARD}"
-_CHANNEL_BOARD = f"WITH {CHANNEL_SHARES},{_BOARD}"
+_WHOLE_BLOCKS = """whole_blocks AS MATERIALIZED (
+  SELECT t.user_id, t.block, t.counted_ms
+    FROM blocks AS b CROSS JOIN voice_totals AS t
+   WHERE EXISTS (SELECT 1 FROM late) AND b.block >= :first_block AND b.block < :end_block
+     AND t.guild_id = :guild_id AND t.block = b.block"""
+_GUILD_BOARD = f"WITH {GUILD_SHARES},\n{_WHOLE_BLOCKS}),{_BOARD}"
+_CHANNEL_BOARD = f"WITH {CHANNEL_SHARES},\n{_WHOLE_BLOCKS} AND t.channel_id = :channel_id),{_BOARD}"
 
 
 def leaderboard(
@@ -138,43 +210,74 @@ def leaderboard(
 
     Equal times share a place, and the next place is as many further; pages are in order of place, then user_id.
     """
-    parameters = {**shares_parameters(guild_id, window), "user_id": user_id, "limit": limit, "offset": offset}
-    if channel_id is None:
-        return Statement(_GUILD_BOARD, parameters)
-    return Statement(_CHANNEL_BOARD, {**parameters, "channel_id": channel_id})
+    page: Parameters = {"user_id": user_id, "channel_id": channel_id or 0, "limit": limit, "offset": offset}
+    sql = _GUILD_BOARD if channel_id is None else _CHANNEL_BOARD
+    return Statement(sql, {**shares_parameters(guild_id, window), **page})
 
 
 # --- together --------------------------------------------------------------------------------------------------------
 
-_TOGETHER = f"""
-WITH {LENGTH_CLASSES},
+# Whose sessions lie beside the person's own, in the same channel; `since`: from when on the guild may see theirs.
+_BESIDE = f"""{LENGTH_CLASSES},
 {OWN_SESSIONS},
-overlaps (user_id, channel_id, a, b) AS (
-  SELECT s.user_id, s.channel_id, max(s.started_at, o.a), min(s.ended_at, o.b)
+overlaps (session_id, user_id, channel_id, a, b) AS MATERIALIZED (
+  SELECT o.session_id, s.user_id, s.channel_id, max(s.started_at, o.a), min(s.ended_at, o.b)
     FROM own AS o CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s
-   WHERE o.afk = 0 AND s.channel_id = o.channel_id AND {LENGTH_CLASS} = k.class
+   WHERE o.afk = 0 AND s.channel_id = o.channel_id AND {LENGTH_CLASS} = k.class AND s.user_id <> :user_id
      AND s.started_at > o.a - k.longest AND s.started_at < o.b AND s.ended_at > o.a AND s.ended_at IS NOT NULL
    UNION ALL
-  SELECT s.user_id, s.channel_id, max(s.started_at, o.a), o.b
+  SELECT o.session_id, s.user_id, s.channel_id, max(s.started_at, o.a), o.b
     FROM own AS o CROSS JOIN voice_sessions AS s
    WHERE o.afk = 0 AND s.channel_id = o.channel_id AND s.started_at < o.b AND s.ended_at IS NULL
+     AND s.user_id <> :user_id
+),
+companions AS MATERIALIZED (
+  SELECT u.user_id, u.display_name, {SHOWN_FROM} AS since
+    FROM (SELECT DISTINCT user_id FROM overlaps) AS w CROSS JOIN opt_in_users AS u
+   WHERE u.user_id = w.user_id AND u.opted_in
+)"""
+
+# Of each own session what no other's covers: an overlap covers what lies behind all that began before it.
+_ALONE = f"""
+WITH {_BESIDE},
+covers AS (
+  SELECT o.session_id, max(o.a, w.since) AS a, o.b FROM overlaps AS o CROSS JOIN companions AS w
+   WHERE w.user_id = o.user_id AND o.b > max(o.a, w.since)
+),
+covered AS (
+  SELECT b - max(a, coalesce(max(b) OVER (PARTITION BY session_id ORDER BY a, b
+                                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), a)) AS ms
+    FROM covers
+)
+SELECT coalesce((SELECT sum(b - a) FROM own WHERE afk = 0), 0)
+       - coalesce((SELECT sum(ms) FROM covered WHERE ms > 0), 0) AS alone_ms
+"""
+
+_TOGETHER = f"""
+WITH {_BESIDE},
+me AS MATERIALIZED (
+  SELECT {SHOWN_FROM} AS since FROM opt_in_users AS u WHERE u.user_id = :user_id AND u.opted_in
+),
+shared AS (
+  SELECT o.user_id, o.channel_id, max(o.a, w.since, m.since) AS a, o.b
+    FROM overlaps AS o CROSS JOIN companions AS w CROSS JOIN me AS m
+   WHERE w.user_id = o.user_id AND (:member_id IS NULL OR o.user_id = :member_id)
 ),
 by_channel AS (
   SELECT p.user_id, p.channel_id, sum(p.b - p.a) AS together_ms, count(*) AS times, min(p.a) AS since, max(p.b) AS last
-    FROM overlaps AS p
-   WHERE p.b > p.a AND p.user_id <> :user_id AND (:member_id IS NULL OR p.user_id = :member_id)
+    FROM shared AS p
+   WHERE p.b > p.a
    GROUP BY p.user_id, p.channel_id
 ),
 ranked AS (
   SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY together_ms DESC, channel_id) AS liking FROM by_channel
 ),
 people AS (
-  SELECT r.user_id, u.display_name, sum(r.together_ms) AS together_ms, sum(r.times) AS times, min(r.since) AS since,
+  SELECT r.user_id, w.display_name, sum(r.together_ms) AS together_ms, sum(r.times) AS times, min(r.since) AS since,
          max(r.last) AS last, max(CASE r.liking WHEN 1 THEN r.channel_id END) AS favourite_id,
          max(CASE r.liking WHEN 1 THEN r.together_ms END) AS favourite_ms
-    FROM ranked AS r CROSS JOIN opt_in_users AS u
-   WHERE u.user_id = r.user_id AND {SHOWN}
-     AND EXISTS (SELECT 1 FROM opt_in_users AS u WHERE u.user_id = :user_id AND {SHOWN})
+    FROM ranked AS r CROSS JOIN companions AS w
+   WHERE w.user_id = r.user_id
    GROUP BY r.user_id
 )
 SELECT p.*, c.name AS favourite_name, count(*) OVER () AS people
@@ -190,77 +293,11 @@ def together(
     """With whom the person shared a channel, longest first; with `member_id`, that person only.
 
     user_id, display_name, together_ms, times, since, last, favourite_id, favourite_name, favourite_ms, people (how many
-    there are). No row unless both show their time. The AFK channel is left out.
+    there are). Only what lies behind the later of the two moments from which both show their time; without the AFK
+    channel.
     """
     who = {"guild_id": guild_id, "user_id": user_id, "member_id": member_id}
     return Statement(_TOGETHER, {**who, **bounds(window), "limit": limit, "offset": offset})
-
-
-# --- the server's channels -------------------------------------------------------------------------------------------
-
-_CHANNEL_TIME = f"""
-WITH {GUILD_SHARES},
-by_person AS MATERIALIZED (
-  SELECT channel_id, user_id, sum(sessions) AS sessions, sum(counted_ms) AS counted_ms, sum(afk_ms) AS afk_ms
-    FROM shares GROUP BY channel_id, user_id
-),
-by_channel AS MATERIALIZED (
-  SELECT channel_id, sum(sessions) AS sessions, count(*) AS people, sum(counted_ms) AS counted_ms, sum(afk_ms) AS afk_ms
-    FROM by_person GROUP BY channel_id
-)
-SELECT *
-  FROM (SELECT NULL AS channel_id, NULL AS name, NULL AS deleted_at, sum(sessions) AS sessions,
-               (SELECT count(DISTINCT user_id) FROM by_person) AS people, sum(counted_ms) AS counted_ms,
-               sum(afk_ms) AS afk_ms, count(*) AS channels
-          FROM by_channel
-         UNION ALL
-        SELECT b.channel_id, c.name, c.deleted_at, b.sessions, b.people, b.counted_ms, b.afk_ms, 1
-          FROM (SELECT * FROM by_channel ORDER BY counted_ms + afk_ms DESC, channel_id LIMIT :limit) AS b
-          LEFT JOIN channels AS c ON c.channel_id = b.channel_id)
- ORDER BY channel_id IS NOT NULL, counted_ms + afk_ms DESC, channel_id
-"""
-
-# How often the hours of a local week begin and end sessions is enough to know how long they were in use: see heat_map.
-_HEAT_MAP = f"""
-WITH {LENGTH_CLASSES},
-pieces (a, b, shift) AS (
-  SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:pieces)
-),
-present (a, b) AS (
-  SELECT max(s.started_at, p.a) + p.shift, min(s.ended_at, p.b) + p.shift
-    FROM pieces AS p CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s
-   WHERE s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class AND s.afk = 0
-     AND s.started_at > p.a - k.longest AND s.started_at < p.b AND s.ended_at > p.a AND s.ended_at IS NOT NULL
-   UNION ALL
-  SELECT max(s.started_at, p.a) + p.shift, p.b + p.shift
-    FROM pieces AS p CROSS JOIN voice_sessions AS s
-   WHERE s.guild_id = :guild_id AND s.afk = 0 AND s.started_at < p.b AND s.ended_at IS NULL
-)
-SELECT a / 3600000 % 168 AS begin_hour, b / 3600000 % 168 AS end_hour, count(*) AS times,
-       sum(b / 604800000 - a / 604800000) AS weeks, sum(a % 3600000) AS begin_rest_ms, sum(b % 3600000) AS end_rest_ms
-  FROM present
- GROUP BY begin_hour, end_hour
-"""
-# 1970-01-01 was a Thursday: this much later, the count of whole weeks since 1970 begins on a Monday.
-_TO_MONDAY = 3 * 24 * HOUR_MS
-
-
-def channel_time(guild_id: int, window: Window, *, limit: int) -> Statement:
-    """First the whole server (channel_id null; `channels`: how many there are), then the busiest channels.
-
-    channel_id, name, deleted_at, sessions, people, counted_ms, afk_ms, channels.
-    """
-    return Statement(_CHANNEL_TIME, {**shares_parameters(guild_id, window), "limit": limit})
-
-
-def week_edges(guild_id: int, pieces: Sequence[tuple[Window, int]]) -> Statement:
-    """How often sessions begin in one hour of the local week and end in another: begin_hour, end_hour, times, with the
-    sums weeks (how many Mondays lie between), begin_rest_ms and end_rest_ms (how far into those hours).
-
-    `pieces` are windows with their offset from UTC in ms (`periods.steady_windows`). For `reports.heat_map`.
-    """
-    shifted = json.dumps([[window.from_at, window.to_at, offset + _TO_MONDAY] for window, offset in pieces])
-    return Statement(_HEAT_MAP, {"guild_id": guild_id, "pieces": shifted})
 
 
 # --- everything about one person -------------------------------------------------------------------------------------

@@ -45,19 +45,29 @@ _RUNNING = """  SELECT s.channel_id, s.user_id, 1,
     FROM voice_sessions AS s
    WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at"""
 
-# channel_id, user_id, sessions, counted_ms, afk_ms: rows to be summed, together exactly what lies in the window.
-GUILD_SHARES = f"""{_ENDS},
-shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
-  SELECT channel_id, user_id, sessions, counted_ms, afk_ms
-    FROM voice_totals
-   WHERE guild_id = :guild_id AND block >= :first_block AND block < :end_block
-   UNION ALL
-  SELECT s.channel_id, s.user_id, {_SHARE}
+# The whole blocks of the window.
+GUILD_BLOCKS = """voice_totals
+   WHERE guild_id = :guild_id AND block >= :first_block AND block < :end_block"""
+
+_GUILD_ENDS = f"""  SELECT s.channel_id, s.user_id, {_SHARE}
     FROM ends AS e CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s
    WHERE s.guild_id = :guild_id AND {_OVERLAPS}
    UNION ALL
 {_RUNNING}
 )"""
+
+# channel_id, user_id, sessions, counted_ms, afk_ms: rows to be summed, together exactly what lies in the window.
+GUILD_SHARES = f"""{_ENDS},
+shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
+  SELECT channel_id, user_id, sessions, counted_ms, afk_ms
+    FROM {GUILD_BLOCKS}
+   UNION ALL
+{_GUILD_ENDS}"""
+
+# The same without the whole blocks.
+GUILD_ENDS = f"""{_ENDS},
+at_ends (channel_id, user_id, sessions, counted_ms, afk_ms) AS MATERIALIZED (
+{_GUILD_ENDS}"""
 
 CHANNEL_SHARES = f"""{_ENDS},
 shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
@@ -73,17 +83,32 @@ shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
 {_RUNNING} AND s.channel_id = :channel_id
 )"""
 
-# One person's sessions in one guild that lie in the window, running ones up to its end. As nobody sits twice, none
-# that began before the last one at :from_at can reach into the window.
-OWN_SESSIONS = """own AS MATERIALIZED (
-  SELECT s.*, max(s.started_at, :from_at) AS a, min(coalesce(s.ended_at, :to_at), :to_at) AS b
+
+def _sessions_since(since: str) -> str:
+    """One person's sessions in one guild that lie in the window, from `since` on, running ones up to its end.
+
+    As nobody sits twice, none that began before the last one at `since` can reach into it.
+    """
+    return f"""own AS MATERIALIZED (
+  SELECT s.*, max(s.started_at, {since}) AS a, min(coalesce(s.ended_at, :to_at), :to_at) AS b
     FROM voice_sessions AS s
    WHERE s.user_id = :user_id AND s.guild_id = :guild_id AND s.started_at < :to_at
-     AND (coalesce(s.ended_at, :to_at) > :from_at OR s.started_at >= :from_at)
+     AND (coalesce(s.ended_at, :to_at) > {since} OR s.started_at >= {since})
      AND s.started_at >= coalesce((SELECT max(p.started_at) FROM voice_sessions AS p
                                     WHERE p.user_id = :user_id AND p.guild_id = :guild_id
-                                      AND p.started_at <= :from_at), :from_at)
+                                      AND p.started_at <= {since}), {since})
 )"""
+
+
+OWN_SESSIONS = _sessions_since(":from_at")
+# From when on they show it to the guild; nothing of somebody who does not.
+SEEN_SESSIONS = f"""since (at) AS MATERIALIZED (
+  SELECT at FROM (SELECT max(:from_at, (SELECT min(v.shown_from) FROM visible_on AS v
+                                         WHERE v.user_id = :user_id AND v.guild_id IN (0, :guild_id))) AS at
+                    FROM opt_in_users AS u WHERE u.user_id = :user_id AND u.opted_in)
+   WHERE at < :to_at
+),
+{_sessions_since("(SELECT at FROM since)")}"""
 
 
 def shares_parameters(guild_id: int, window: Window) -> Parameters:

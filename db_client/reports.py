@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from db_client.periods import HOUR_MS, WEEK_HOURS, Window
+from db_client.periods import WEEK_HOURS, Window
 from db_client.records import Flags
 
 Row: TypeAlias = Mapping[str, Any]
 
 
 class States(NamedTuple):
-    """How much of some time was spent with the microphone muted, deafened, and alone in the channel."""
+    """How much of some time was spent with the microphone muted, deafened, and without anyone in the channel whose time
+    the person may see."""
 
     muted_ms: int = 0
     deafened_ms: int = 0
@@ -73,33 +74,47 @@ class Companion(NamedTuple):
     favourite_ms: int
 
 
+class ShownTime(NamedTuple):
+    """What others may see of a person's time in a window: `channels` (the longest first) with sessions and ms."""
+
+    sessions: int
+    counted_ms: int
+    channels: tuple[tuple[int, int, int], ...]
+    bars: tuple[int, ...]
+
+
 class ChannelUse(NamedTuple):
     """How a channel, or (with channel_id None) the whole server, was used."""
 
     channel_id: int | None
-    name: str | None
     deleted: bool
-    sessions: int
-    people: int
     counted_ms: int
     afk_ms: int
 
 
 class ChannelTime(NamedTuple):
-    """The whole server and its busiest channels; `channels` is how many there are with any use."""
+    """The whole server and its busiest channels; `channels` is how many there are with any use.
+
+    `hours` is how long people were present in each hour of the local week (0: Monday from 00:00), in all weeks drawn.
+    """
 
     server: ChannelUse
     busiest: tuple[ChannelUse, ...]
     channels: int
+    hours: tuple[int, ...]
 
 
 def voice_time(
-    channels: Sequence[Row], bars: Sequence[Row], running: Sequence[Row], window: Window, bar_count: int
+    channels: Sequence[Row],
+    bars: Sequence[Row],
+    running: Sequence[Row],
+    alone: Sequence[Row],
+    window: Window,
+    bar_count: int,
 ) -> VoiceTime:
-    """From the rows of `own_channels`, `own_bars` and `own_running`, all asked for the same window."""
-    heights = {int(row["bar"]): int(row["counted_ms"]) for row in bars}
+    """From the rows of `own_channels`, `own_bars`, `own_running` and `own_alone`, all asked for the same window."""
     open_now = [row for row in running if row["started_at"] < window.to_at]
-    states = [States(row["muted_ms"], row["deafened_ms"], row["alone_ms"]) for row in channels]
+    states = [States(row["muted_ms"], row["deafened_ms"]) for row in channels]
     states += [running_states(row, window) for row in open_now if not row["afk"]]
     return VoiceTime(
         sessions=sum(row["sessions"] for row in channels),
@@ -108,16 +123,31 @@ def voice_time(
         states=States(
             sum(state.muted_ms for state in states),
             sum(state.deafened_ms for state in states),
-            sum(state.alone_ms for state in states),
+            sum(row["alone_ms"] for row in alone),
         ),
         channels=tuple(
             OwnChannel(row["channel_id"], row["name"], row["sessions"], row["counted_ms"], row["afk_ms"])
             for row in channels
         ),
-        bars=tuple(heights.get(bar, 0) for bar in range(bar_count)),
+        bars=_heights(bars, bar_count),
         running_since=open_now[0]["started_at"] if open_now else None,
         running_in=open_now[0]["channel_id"] if open_now else None,
     )
+
+
+def shown_time(channels: Sequence[Row], bars: Sequence[Row], bar_count: int) -> ShownTime:
+    """From the rows of `shown_channels` and `shown_bars`, asked for the same window."""
+    return ShownTime(
+        sessions=sum(row["sessions"] for row in channels),
+        counted_ms=sum(row["counted_ms"] for row in channels),
+        channels=tuple((row["channel_id"], row["sessions"], row["counted_ms"]) for row in channels),
+        bars=_heights(bars, bar_count),
+    )
+
+
+def _heights(bars: Sequence[Row], bar_count: int) -> tuple[int, ...]:
+    heights = {int(row["bar"]): int(row["counted_ms"]) for row in bars}
+    return tuple(heights.get(bar, 0) for bar in range(bar_count))
 
 
 def running_states(row: Row, window: Window) -> States:
@@ -169,35 +199,13 @@ def companions(rows: Sequence[Row]) -> tuple[Companion, ...]:
 
 
 def channel_time(rows: Sequence[Row]) -> ChannelTime:
-    """From the rows of `report_statements.channel_time`."""
+    """From the rows of `report_sums.channel_time`."""
+    hours = {int(row["hour"]): int(row["counted_ms"]) for row in rows if row["hour"] is not None}
     server, *busiest = (
-        ChannelUse(
-            row["channel_id"],
-            row["name"],
-            row["deleted_at"] is not None,
-            row["sessions"] or 0,
-            row["people"],
-            row["counted_ms"] or 0,
-            row["afk_ms"] or 0,
-        )
+        ChannelUse(row["channel_id"], row["deleted_at"] is not None, row["counted_ms"], row["afk_ms"])
         for row in rows
+        if row["hour"] is None
     )
-    return ChannelTime(server, tuple(busiest), rows[0]["channels"])
-
-
-def heat_map(rows: Sequence[Row]) -> tuple[int, ...]:
-    """For each hour of the local week (0: Monday from 00:00) how long people were present, added up over all weeks.
-
-    From the rows of `report_statements.week_edges`. What lies in an hour up to a moment is a full hour for each whole
-    week before it, and for the moment's own week nothing, a part or a full hour, as the moment lies before, in or after
-    that hour. Presence is this at the ends of the sessions less this at their beginnings.
-    """
-    hours = [HOUR_MS * sum(row["weeks"] for row in rows)] * WEEK_HOURS
-    for row in rows:
-        hours[row["begin_hour"]] -= row["begin_rest_ms"]
-        hours[row["end_hour"]] += row["end_rest_ms"]
-        for hour in range(row["begin_hour"]):
-            hours[hour] -= row["times"] * HOUR_MS
-        for hour in range(row["end_hour"]):
-            hours[hour] += row["times"] * HOUR_MS
-    return tuple(hours)
+    return ChannelTime(
+        server, tuple(busiest), rows[0]["channels"], tuple(hours.get(hour, 0) for hour in range(WEEK_HOURS))
+    )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from db_client import report_statements, reports
-from db_client.periods import Period, recent, steady_windows
+from db_client import reports
+from db_client.periods import Period
+from db_client.report_cells import DRAWN_MS, cells_of
+from db_client.report_sums import channel_time
+from db_client.snowflake import created_at
 from interactions_api.commands.definition import period_option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
@@ -24,7 +27,7 @@ def definition(catalogues: Catalogues) -> dict[str, Any]:
 
 
 def handle(command: Command, words: Words) -> Plan | Say:
-    """Sums of all who opted in, nobody named."""
+    """Sums of all who opted in, nobody named, and of those who keep it to themselves only where there are three."""
     period = chosen_period(command, Period.LAST_30_DAYS)
     if period is None:
         return Say(words("unknown_choice"))
@@ -32,12 +35,11 @@ def handle(command: Command, words: Words) -> Plan | Say:
     def ask(server: Server) -> Plan:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
         asked = window(period, command, server)
-        drawn = recent(asked)
-        notes = joined(server.removed(words, asked, command), server.not_recorded(words))
-        questions = (
-            report_statements.channel_time(command.guild_id, asked, limit=MOST),
-            report_statements.week_edges(command.guild_id, steady_windows(drawn, server.zone)),
-        )
+        now = created_at(command.id)
+        notes = joined(words("channel_time.smallest_group"), server.removed(words, asked, command))
+        notes = joined(notes, server.not_recorded(words))
+        cells = cells_of(asked, now, server.zone)
+        question = channel_time(command.guild_id, command.member.user_id, cells, limit=MOST)
 
         def say(answers: Sequence[Rows]) -> str:
             time = reports.channel_time(answers[0])
@@ -47,25 +49,19 @@ def handle(command: Command, words: Words) -> Plan | Say:
                 period=words(f"period.{period.value}"),
                 zone=server.zone_name,
             )
-            if not time.server.sessions:
-                return joined(title, words("report.nothing"), notes)
-            caption = words("channel_time.heat_map" if drawn == asked else "channel_time.heat_map_13_weeks")
-            drawing = f"{caption}\n{heat_map(words, reports.heat_map(answers[1]))}"
-            return _told(words, title, time, joined(drawing, notes))
+            if not time.server.counted_ms + time.server.afk_ms:
+                return joined(title, words("channel_time.nothing"), notes)
+            whole = asked.from_at >= now - DRAWN_MS
+            caption = words("channel_time.heat_map" if whole else "channel_time.heat_map_13_weeks")
+            return _told(words, title, time, joined(caption, heat_map(words, time.hours), notes))
 
-        return reading(questions, say, words("report.unread"), slow=True)
+        return reading((question,), say, words("report.unread"), slow=True)
 
     return report(command, words, ask)
 
 
 def _told(words: Words, title: str, time: reports.ChannelTime, drawing: str) -> str:
-    total = words(
-        "channel_time.total",
-        time=duration(words, time.server.counted_ms),
-        sessions=str(time.server.sessions),
-        people=str(time.server.people),
-    )
-    head = [title, total]
+    head = [title, words("channel_time.total", time=duration(words, time.server.counted_ms))]
     if time.server.afk_ms:
         head.append(words("channel_time.not_counted", time=duration(words, time.server.afk_ms)))
     lines = [_line(words, use) for use in time.busiest]
@@ -81,6 +77,4 @@ def _line(words: Words, use: reports.ChannelUse) -> str:
         "channel_time.afk_line" if only_afk else "channel_time.line",
         channel=shown,
         time=duration(words, use.afk_ms if only_afk else use.counted_ms),
-        sessions=str(use.sessions),
-        people=str(use.people),
     )

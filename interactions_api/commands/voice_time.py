@@ -37,58 +37,87 @@ def handle(command: Command, words: Words) -> Plan | Say:
     user_id = int(member) if own or int(member) in command.members else 0
 
     def ask(server: Server) -> Plan:
-        assert command.guild_id is not None  # noqa: S101 - commands are for servers only
-        asked = window(period, command, server)
-        bars = bars_of(recent(asked, CHART_MS), server.zone)
-        questions = (
-            standing(user_id) if own else report_statements.shown_member(command.guild_id, user_id),
-            report_statements.own_channels(command.guild_id, user_id, asked),
-            report_statements.own_bars(command.guild_id, user_id, bars),
-            report_statements.own_running(command.guild_id, user_id),
-        )
-
-        def say(answers: Sequence[Rows]) -> str:
-            who, channels, heights, running = answers
-            if not own and not who:
-                return words("voice_time.hidden")
-            time = reports.voice_time(channels, heights, running, asked, len(bars))
-            title = words("voice_time.own") if own else words("voice_time.of", name=harmless(who[0]["display_name"]))
-            title = words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
-            not_recorded = own and not (who and who[0]["opted_in"])
-            notes = [
-                words("voice_time.not_recorded", opt_in=words("opt_in.name")) if not_recorded else "",
-                server.not_recorded(words) if own and time.running_since is None else "",
-                server.removed(words, asked, command),
-            ]
-            return _told(words, title, time, own, chart(words, bars, time.bars, server.zone), notes)
-
-        return reading(questions, say, words("report.unread"), slow=True)
+        return _own(command, words, period, server) if own else _of(command, words, period, server, user_id)
 
     return report(command, words, ask)
 
 
-def _told(words: Words, title: str, time: reports.VoiceTime, own: bool, drawing: str, notes: Sequence[str]) -> str:
+def _own(command: Command, words: Words, period: Period, server: Server) -> Plan:
+    assert command.guild_id is not None  # noqa: S101 - commands are for servers only
+    guild_id, user_id = command.guild_id, command.member.user_id
+    asked = window(period, command, server)
+    bars = bars_of(recent(asked, CHART_MS), server.zone)
+    questions = (
+        standing(user_id),
+        report_statements.own_channels(guild_id, user_id, asked),
+        report_statements.own_bars(guild_id, user_id, bars),
+        report_statements.own_running(guild_id, user_id),
+        report_statements.own_alone(guild_id, user_id, asked),
+    )
+
+    def say(answers: Sequence[Rows]) -> str:
+        who, channels, heights, running, alone = answers
+        time = reports.voice_time(channels, heights, running, alone, asked, len(bars))
+        title = _title(words, words("voice_time.own"), period, server)
+        recorded = who and who[0]["opted_in"]
+        notes = [
+            "" if recorded else words("voice_time.not_recorded", opt_in=words("opt_in.name")),
+            server.not_recorded(words) if time.running_since is None else "",
+            server.removed(words, asked, command),
+        ]
+        if not time.sessions:
+            return joined(title, words("report.nothing"), *notes)
+        head = [title, _total(words, time.counted_ms, time.sessions), *_states(words, time)]
+        lines = [
+            _line(words, channel(one.name, one.channel_id), one.counted_ms, one.sessions)
+            for one in time.channels
+            if one.counted_ms
+        ]
+        return fitting(words, "\n".join(head), lines, joined(chart(words, bars, time.bars, server.zone), *notes))
+
+    return reading(questions, say, words("report.unread"), slow=True)
+
+
+def _of(command: Command, words: Words, period: Period, server: Server, user_id: int) -> Plan:
     """About somebody else: how long in all and in which channels, these as mentions, and no more."""
-    counted = [one for one in time.channels if one.counted_ms]
-    sessions = time.sessions if own else sum(one.sessions for one in counted)
-    if not sessions:
-        return joined(title, words("report.nothing"), *notes)
-    head = [title, words("voice_time.total", time=duration(words, time.counted_ms), sessions=str(sessions))]
-    if own:
-        head += _own(words, time)
-    lines = [
-        words(
-            "voice_time.channel",
-            channel=channel(one.name, one.channel_id) if own else f"<#{one.channel_id}>",
-            time=duration(words, one.counted_ms),
-            sessions=str(one.sessions),
-        )
-        for one in counted
-    ]
-    return fitting(words, "\n".join(head), lines, joined(drawing, *notes))
+    assert command.guild_id is not None  # noqa: S101 - commands are for servers only
+    asked = window(period, command, server)
+    bars = bars_of(recent(asked, CHART_MS), server.zone)
+    questions = (
+        report_statements.shown_member(command.guild_id, user_id),
+        report_statements.shown_channels(command.guild_id, user_id, asked),
+        report_statements.shown_bars(command.guild_id, user_id, bars),
+    )
+
+    def say(answers: Sequence[Rows]) -> str:
+        who, channels, heights = answers
+        if not who:
+            return words("voice_time.hidden")
+        time = reports.shown_time(channels, heights, len(bars))
+        title = _title(words, words("voice_time.of", name=harmless(who[0]["display_name"])), period, server)
+        note = server.removed(words, asked, command)
+        if not time.sessions:
+            return joined(title, words("report.nothing"), note)
+        head = joined(title, _total(words, time.counted_ms, time.sessions))
+        lines = [_line(words, f"<#{one}>", counted_ms, sessions) for one, sessions, counted_ms in time.channels]
+        return fitting(words, head, lines, joined(chart(words, bars, time.bars, server.zone), note))
+
+    return reading(questions, say, words("report.unread"), slow=True)
 
 
-def _own(words: Words, time: reports.VoiceTime) -> list[str]:
+def _title(words: Words, title: str, period: Period, server: Server) -> str:
+    return words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
+
+
+def _total(words: Words, counted_ms: int, sessions: int) -> str:
+    return words("voice_time.total", time=duration(words, counted_ms), sessions=str(sessions))
+
+
+def _line(words: Words, where: str, counted_ms: int, sessions: int) -> str:
+    return words("voice_time.channel", channel=where, time=duration(words, counted_ms), sessions=str(sessions))
+
+
+def _states(words: Words, time: reports.VoiceTime) -> list[str]:
     """The states, what runs now, and what is not counted."""
     states = time.states
     lines = [

@@ -20,14 +20,26 @@ from sqlite_service.response import Failure, Rows
 START = 1_780_000_000_000
 FOREVER = 2**63 - 1
 PERSON, GUILD = 71, 72
+GUILDS = (GUILD, 73)
 
 INTERVALS = ClientStatement(
     "SELECT version, from_at, to_at FROM consent_intervals WHERE user_id = :user_id ORDER BY version",
     {"user_id": PERSON},
 )
 STANDING = ClientStatement(
-    "SELECT username, opted_in, since, version, visibility FROM opt_in_users WHERE user_id = :user_id",
+    "SELECT username, opted_in, since, version FROM opt_in_users WHERE user_id = :user_id",
     {"user_id": PERSON},
+)
+VISIBLE = ClientStatement(
+    "SELECT guild_id, version, shown_from FROM visible_on WHERE user_id = :user_id ORDER BY guild_id, version",
+    {"user_id": PERSON},
+)
+ROWS = ClientStatement("SELECT * FROM voice_sessions ORDER BY user_id, guild_id, started_at, session_id", {})
+TOTALS = ClientStatement("SELECT * FROM voice_totals ORDER BY 1, 2, 3, 4", {})
+TOTALS_OF_SESSIONS = ClientStatement(
+    "SELECT guild_id, block, channel_id, user_id, sum(sessions), sum(counted_ms), sum(afk_ms) FROM session_shares"
+    " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+    {},
 )
 SESSIONS = ClientStatement(
     "SELECT session_id, started_at, ended_at FROM voice_sessions WHERE user_id = :user_id ORDER BY started_at",
@@ -82,7 +94,9 @@ def decisions(draw: st.DrawFn, *, most: int = 7, erase: bool = True) -> list[Con
             decision=draw(st.sampled_from(kinds)),
             username=f"name {number}",
             display_name=f"display {number}",
-            visibility=draw(st.sampled_from(["only_me", "server"])),
+            visibility=draw(st.sampled_from([None, "only_me", "server", "everywhere"])),
+            guild_id=draw(st.sampled_from(GUILDS)),
+            show_past=draw(st.booleans()),
         )
         for number, moment in enumerate(moments)
     ]
@@ -96,14 +110,18 @@ def sessions(draw: st.DrawFn, *, most: int = 5) -> list[VoiceSession]:
         started = draw(st.integers(0, 60))
         length = draw(st.none() | st.integers(0, 30))
         told_open_first = length is None or draw(st.booleans())
+        states = draw(st.tuples(*[st.integers(0, 30)] * 4))
         if told_open_first:
-            reports.append(_session(number, started, None, revision=1))
+            reports.append(_session(number, started, None, (0, 0, 0, 0), revision=1))
         if length is not None:
-            reports.append(_session(number, started, started + length, revision=2))
+            ended = started + length
+            reports.append(_session(number, started, ended, tuple(min(ms, length) for ms in states), revision=2))
+            if draw(st.integers(0, 9)) == 0:  # it goes on after all
+                reports.append(_session(number, started, None, (0, 0, 0, 0), revision=3))
     return reports
 
 
-def _session(number: int, started: int, ended: int | None, *, revision: int) -> VoiceSession:
+def _session(number: int, started: int, ended: int | None, states: tuple[int, ...], *, revision: int) -> VoiceSession:
     return VoiceSession(
         session_id=f"s{number}",
         guild_id=GUILD,
@@ -116,8 +134,28 @@ def _session(number: int, started: int, ended: int | None, *, revision: int) -> 
         ended_at=None if ended is None else START + ended,
         ended_by=None if ended is None else "left",
         ended_within_ms=None if ended is None else 0,
+        muted_ms=states[0],
+        deafened_ms=states[1],
+        video_ms=states[2],
+        stream_ms=states[3],
         flags_at=START + started,
     )
+
+
+def visible(history: list[ConsentDecision]) -> dict[int, int | None]:
+    """For each guild (0: every one) from when on the time is shown by what was chosen there, None: hidden."""
+    chosen: dict[int, int | None] = {}
+    for decision in sorted(history, key=lambda decision: decision.interaction_id):
+        if decision.decision == "erase":
+            chosen.clear()
+        if decision.decision != "in" or decision.visibility is None or decision.guild_id is None:
+            continue
+        from_at = 0 if decision.show_past else decision.at
+        for guild, shows in ((decision.guild_id, decision.visibility != "only_me"),
+                             (0, decision.visibility == "everywhere")):  # fmt: skip
+            before = chosen.get(guild)
+            chosen[guild] = (from_at if before is None else min(before, from_at)) if shows else None
+    return chosen
 
 
 def consented(history: list[ConsentDecision]) -> list[tuple[int, int]]:

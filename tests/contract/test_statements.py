@@ -16,9 +16,12 @@ from db_client import migrations, reading_statements
 from db_client.record_statements import statements_for
 from db_client.records import (
     Channel,
+    ChannelRecording,
     ConsentDecision,
     Decision,
     Guild,
+    GuildPresence,
+    Installation,
     Record,
     Retraction,
     VoiceSession,
@@ -90,7 +93,7 @@ def person() -> int:
 def decided(person: int, decision: Decision, minute: float, name: str = "ann") -> ConsentDecision:
     """A decision so many minutes after T0; its snowflake is unique to the person, moment and word."""
     snowflake = earliest(T0 + int(minute * MINUTE)) + (person % 1000) * 4 + ["in", "out", "erase"].index(decision)
-    return ConsentDecision(snowflake, person, decision, name, name.title(), None, "server")
+    return ConsentDecision(snowflake, person, decision, name, name.title(), None, "server", 5)
 
 
 def stay(
@@ -214,15 +217,19 @@ def test_twice_is_once(service: Service, person: int) -> None:
     """Every record delivered again changes nothing."""
     records: list[Record] = [
         decided(person, "in", 0),
-        stay(person, 1, None),
-        stay(person, 1, 3, revision=2),
-        stay(person, 4, None, name="next"),
+        stay(person, 1, None, channel=person),
+        stay(person, 1, 3, channel=person, revision=2),
+        stay(person, 4, None, channel=person, name="next"),
         decided(person, "out", 6),
         Guild(person, "guild", None, revision=1),
-        Channel(person, person, "voice", 2, None, revision=1),
+        GuildPresence(person, 1, T0),
+        Installation(1180000000000000009),
+        ChannelRecording(earliest(T0) + person % 1000, 5, person + 500, recorded=False, name="secret"),
+        Channel(person, person, "voice", 2, revision=1),
         Watermark(7, T0),
     ]
-    tables = ("opt_in_users", "consent_log", "voice_sessions", "guilds", "channels", "listener_watermarks")
+    tables = ("opt_in_users", "consent_log", "visible_on", "voice_sessions", "voice_totals", "guilds", "channels",
+              "unrecorded_channels", "installation", "listener_watermarks")  # fmt: skip
 
     def everything() -> list[list[dict[str, Any]]]:
         return [service.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
@@ -288,14 +295,13 @@ def test_a_retraction_takes_older_revisions_only(service: Service, person: int) 
 def test_names_and_watermarks_keep_the_newest(service: Service, person: int) -> None:
     """An older revision or moment that arrives late changes nothing."""
     service.deliver(Guild(person, "new", 9, revision=2), Guild(person, "old", None, revision=1))
-    service.deliver(Channel(person, 1, "new", 2, 3, revision=2), Channel(person, 1, "old", 2, None, revision=1))
+    service.deliver(decided(person, "in", 0), stay(person, 1, 2, channel=person))
+    service.deliver(Channel(person, 5, "new", 2, revision=2), Channel(person, 5, "old", 2, revision=1))
     service.deliver(Watermark(person % 1000, T0 + 5), Watermark(person % 1000, T0))
     assert service.rows("SELECT name, afk_channel_id FROM guilds WHERE guild_id = :g", g=person) == [
         {"name": "new", "afk_channel_id": 9}
     ]
-    assert service.rows("SELECT name, parent_id FROM channels WHERE channel_id = :c", c=person) == [
-        {"name": "new", "parent_id": 3}
-    ]
+    assert service.rows("SELECT name FROM channels WHERE channel_id = :c", c=person) == [{"name": "new"}]
     sql, parameters = reading_statements.watermark(person % 1000)
     assert service.rows(sql, **parameters) == [{"observed_at": T0 + 5}]  # type: ignore[arg-type]
 
@@ -324,7 +330,7 @@ def test_reads_give_what_the_programs_read(service: Service, person: int) -> Non
     service.deliver(decided(person, "in", 0), stay(person, 1, None, guild=person))
     reads = (
         (reading_statements.consent_after(0, 5), {"seq", "interaction_id", "user_id", "decision", "at"}),
-        (reading_statements.standing(person), {"opted_in", "since", "version", "visibility"}),
+        (reading_statements.standing(person), {"opted_in", "since", "version", "shown"}),
         (reading_statements.newest_decision(person), {"interaction_id", "decision", "at"}),
         (reading_statements.open_sessions(0, 1), {"session_id", "started_at", "revision"}),
     )

@@ -147,16 +147,31 @@ def test_together_shows_people_who_both_show_their_time(story: Story):
     assert "always together" in story.use("together", story.ben, member=story.ben).content
 
 
-def test_channel_time_counts_all_who_opted_in_and_names_nobody(story: Story):
-    """Sums only; a deleted channel by its name, one that is there by its mention."""
+def test_channel_time_adds_up_whom_the_asker_may_see_and_names_nobody(story: Story):
+    """Sums only. Of Cleo, who keeps it to herself and was alone, only she finds her ten hours in it."""
     said = story.use("channel_time", story.dora, period="last_7_days").content
-    assert "sessions: 7, people: 3" in said
-    assert f"- <#{story.desk}>: 13 h 2" in said
+    assert re.search(r"^\*\*4 h 5\d min\*\*", said, re.MULTILINE)
+    assert f"- <#{story.desk}>: 3 h 2" in said
+    assert f"- <#{story.desk}>: 13 h 2" in story.use("channel_time", story.cleo, period="last_7_days").content
     assert not re.search("Ada|Ben|Cleo", said)
     heat = said.split("```")[1].splitlines()
     assert [line[:3] for line in heat[2:]] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
     assert "█" in said
     assert "last 13 weeks" in story.use("channel_time", story.dora, period="all").content
+
+
+def test_a_server_of_two_reads_the_same_sentence_as_one_without_anybody(story: Story):
+    """No empty picture, and no word that tells whether somebody was there."""
+    guild, empty = story.make_guild("Two"), story.make_guild("None")
+    channel = story.channel("Room", guild)
+    for name in ("Eve", "Fay"):
+        story.session(story.person(name, "only_me"), channel, 30 * HOUR, 28 * HOUR, guild_id=guild)
+    of_two, of_none = (
+        story.use("channel_time", story.dora, _guild=place, period="last_7_days").content for place in (guild, empty)
+    )
+    assert of_two == of_none
+    assert "There is nothing to show" in of_two
+    assert "```" not in of_two
 
 
 def test_somebody_of_whom_nothing_is_recorded_is_told_how_to_begin(story: Story):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Stay:
     guild_id: int = GUILD
     muted_ms: int = 0
     deafened_ms: int = 0
-    alone_ms: int = 0
     flags: int = 0
     flags_at: int = 0
 
@@ -69,26 +68,36 @@ class ServiceFile:
         """Sessions put straight into the table."""
         self.connection.executemany(
             "INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by,"
-            " ended_by, started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, alone_ms,"
+            " ended_by, started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms,"
             " flags, flags_at, revision)"
-            " VALUES (?,?,?,?,?,?,'joined',?,0,?,?,?,?,0,0,?,?,?,1)",
+            " VALUES (?,?,?,?,?,?,'joined',?,0,?,?,?,?,0,0,?,?,1)",
             [
                 (
                     s.session_id, s.guild_id, s.channel_id, s.user_id, s.started_at, s.ended_at,
                     None if s.ended_at is None else "left", None if s.ended_at is None else 0,
-                    s.afk, s.muted_ms, s.deafened_ms, s.alone_ms, s.flags, s.flags_at,
+                    s.afk, s.muted_ms, s.deafened_ms, s.flags, s.flags_at,
                 )
                 for s in stays
             ],
         )  # fmt: skip
 
-    def people(self, visible: Iterable[int], hidden: Iterable[int] = (), left: Iterable[int] = ()) -> None:
-        """Who opted in and lets the server see, who keeps it to themselves, and who let the server see but left."""
-        for ids, opted_in, visibility in ((visible, 1, "server"), (hidden, 1, "only_me"), (left, 0, "server")):
+    def people(
+        self,
+        visible: Iterable[int] | Mapping[int, int],
+        hidden: Iterable[int] = (),
+        left: Iterable[int] = (),
+    ) -> None:
+        """Who opted in and lets the server see (from when on), who keeps it, and who let the server see but left."""
+        since = visible if isinstance(visible, Mapping) else dict.fromkeys(visible, 0)
+        for ids, opted_in in ((since, 1), (hidden, 1), (left, 0)):
             self.connection.executemany(
-                "INSERT INTO opt_in_users VALUES (?, ?, ?, NULL, ?, ?, 1, ?)",
-                [(i, f"user{i}", f"Person {i}", opted_in, DECIDED_AT, visibility) for i in ids],
+                "INSERT INTO opt_in_users VALUES (?, ?, ?, NULL, ?, ?, 1)",
+                [(i, f"user{i}", f"Person {i}", opted_in, DECIDED_AT) for i in ids],
             )
+        self.connection.executemany(
+            "INSERT INTO visible_on (user_id, guild_id, version, shown_from) VALUES (?, ?, 1, ?)",
+            [(i, g, at) for i, at in {**since, **dict.fromkeys(left, 0)}.items() for g in (GUILD, GUILD + 1)],
+        )
 
     def totals(self) -> list[tuple[Any, ...]]:
         """All rows of voice_totals."""

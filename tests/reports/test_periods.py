@@ -184,3 +184,10 @@ def test_zone_names_are_names_that_can_be_chosen():
     """Every name offered is a zone, and the usual ones are there."""
     assert {"Europe/Berlin", "UTC", "Asia/Kolkata"} <= set(zone_names())
     assert all(zone_named(name) for name in zone_names())
+
+
+def test_today_has_one_empty_bar_in_its_first_millisecond():
+    """Asked for at midnight to the millisecond, a day has nothing yet; asking for it is no error."""
+    zone = ZoneInfo("Europe/Berlin")
+    now = midnight(date(2026, 11, 20), zone)
+    assert bars_of(window_of(Period.TODAY, now, zone), zone) == [Window(now, now)]

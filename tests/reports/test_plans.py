@@ -1,11 +1,14 @@
 """No report's cost depends on what other servers have stored: every table is reached by an index."""
 
 import re
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from db_client import report_statements as say
 from db_client.periods import Window
+from db_client.report_cells import cells_of
+from db_client.report_sums import channel_time
 from db_client.report_windows import BLOCK_MS
 from db_client.upkeep_statements import past_sessions
 from tests.reports.service_file import ServiceFile
@@ -16,13 +19,15 @@ STATEMENTS = {
     "own_bars": say.own_bars(1, 2, [WINDOW]),
     "own_running": say.own_running(1, 2),
     "own_sessions": say.own_sessions(1, 2, WINDOW, limit=10),
-    "visible_member": say.visible_member(2),
+    "own_alone": say.own_alone(1, 2, WINDOW),
+    "shown_member": say.shown_member(1, 2),
+    "shown_channels": say.shown_channels(1, 2, WINDOW),
+    "shown_bars": say.shown_bars(1, 2, [WINDOW]),
     "leaderboard": say.leaderboard(1, 2, WINDOW, limit=10),
     "leaderboard of a channel": say.leaderboard(1, 2, WINDOW, limit=10, channel_id=3),
     "together": say.together(1, 2, WINDOW, limit=10),
     "together with one": say.together(1, 2, WINDOW, limit=10, member_id=3),
-    "channel_time": say.channel_time(1, WINDOW, limit=10),
-    "week_edges": say.week_edges(1, [(WINDOW, 0)]),
+    "channel_time": channel_time(1, 2, cells_of(WINDOW, WINDOW.to_at, ZoneInfo("Europe/Berlin")), limit=10),
     "past_sessions": past_sessions(1, 5, most=10),
     "person_counts": say.person_counts(2),
     "person_profile": say.person_profile(2),
@@ -46,9 +51,18 @@ def test_every_table_is_reached_by_an_index(name):
     # These short names are also given to results inside a statement, which may be scanned.
     inner = {"leaderboard": {"SCAN t", "SCAN b"}, "leaderboard of a channel": {"SCAN t", "SCAN b"}}
     inner |= {key: {"SCAN p"} for key in ("together", "together with one")} | {"channel_time": {"SCAN b"}}
-    inner |= {"week_edges": {"SCAN p"}, "person_totals": {"SCAN p", "SCAN b"}}
+    inner |= {"person_totals": {"SCAN p", "SCAN b"}}
     assert not set(scans) - inner.get(name, set())
     assert not made_up
     assert not [step for step in plan if "ended_sessions_of_" in step and "COVERING" not in step]
-    if not name.startswith("person_") and name not in ("own_running", "visible_member"):
+    if not name.startswith("person_") and name not in ("own_running", "shown_member"):
         assert any(step.startswith("SEARCH s USING") for step in plan)
+
+
+def test_each_row_finds_its_person_by_an_index():
+    """Of the people in a sum, all are looked through once to make them and once for those who began to show it."""
+    statement = STATEMENTS["channel_time"]
+    plan = ServiceFile().rows(statement._replace(sql="EXPLAIN QUERY PLAN " + statement.sql))
+    steps = [row["detail"] for row in plan]
+    assert steps.count("SCAN w") == 2
+    assert sum(step.startswith("SEARCH w USING AUTOMATIC COVERING INDEX") for step in steps) > 5

@@ -1,7 +1,7 @@
 """Every report's numbers equal those of the slow, obvious arithmetic over the stored sessions."""
 
 from collections import defaultdict
-from datetime import datetime, timezone
+from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from db_client import report_statements as statements
 from db_client import reports
-from db_client.periods import Window, bars_of, steady_windows, week_hour
+from db_client.periods import Window, bars_of
+from db_client.report_cells import cells_of
+from db_client.report_sums import channel_time
 from db_client.report_windows import BLOCK_MS
 from tests.reports.service_file import GUILD, ServiceFile, Stay
 from tests.reports.stories import EDGE, HIDDEN, LEFT, MINUTE, PEOPLE, VISIBLE, histories, minutes, present, touches
@@ -29,12 +31,23 @@ short_windows = st.tuples(st.integers(-150, 60), st.integers(1, 200)).map(
     lambda w: Window(EDGE + w[0] * MINUTE, EDGE + (w[0] + w[1]) * MINUTE)
 )
 examples = settings(deadline=None, max_examples=150)
+SEEN_FROM_THE_BEGINNING = dict.fromkeys(VISIBLE, 0)
+# From before all blocks to behind all stays, at edges of blocks and not.
+late = st.sampled_from([0, EDGE - BLOCK_MS - 1, EDGE - BLOCK_MS, EDGE - 9 * HOUR, EDGE, EDGE + 3 * HOUR,
+                        EDGE + BLOCK_MS, EDGE + BLOCK_MS + 7 * MINUTE, EDGE + 4 * BLOCK_MS])  # fmt: skip
+since_when = st.fixed_dictionaries(dict.fromkeys(VISIBLE, late))
+since_minutes = st.fixed_dictionaries(dict.fromkeys(VISIBLE, st.integers(-200, 60).map(lambda n: EDGE + n * MINUTE)))
 
 
-def filed(stays: list[Stay]) -> ServiceFile:
-    """A file with these stays, and five people of three kinds."""
+def seen(window: Window, since: int) -> Window:
+    """What others may see of a window."""
+    return Window(min(max(window.from_at, since), window.to_at), window.to_at)
+
+
+def filed(stays: list[Stay], since: Mapping[int, int] = SEEN_FROM_THE_BEGINNING) -> ServiceFile:
+    """A file with these stays, and five people of three kinds; `since`: from when on the visible ones show it."""
     file = ServiceFile()
-    file.people(VISIBLE, HIDDEN, LEFT)
+    file.people(since, HIDDEN, LEFT)
     file.seat(*stays)
     return file
 
@@ -51,7 +64,7 @@ def test_own_time(stays, window, me):
     file = filed(stays)
     own = [s for s in of_guild(stays, window) if s.user_id == me]
     rows = file.rows(statements.own_channels(GUILD, me, window))
-    time = reports.voice_time(rows, [], file.rows(statements.own_running(GUILD, me)), window, 0)
+    time = reports.voice_time(rows, [], file.rows(statements.own_running(GUILD, me)), [], window, 0)
     assert time.sessions == len(own)
     assert time.counted_ms == sum(present(s, window) for s in own if not s.afk)
     assert time.afk_ms == sum(present(s, window) for s in own if s.afk)
@@ -82,7 +95,7 @@ def test_bars_are_parts_of_the_total(stays, window, me, zone):
     """Each bar holds what lies between its edges, over days of any length, and all bars make the window."""
     file = filed(stays)
     bars = bars_of(window, ZoneInfo(zone), most=31)
-    heights = reports.voice_time([], file.rows(statements.own_bars(GUILD, me, bars)), [], window, len(bars)).bars
+    heights = reports.voice_time([], file.rows(statements.own_bars(GUILD, me, bars)), [], [], window, len(bars)).bars
     own = [s for s in stays if s.user_id == me and s.guild_id == GUILD and not s.afk]
     assert heights == tuple(sum(present(s, bar) for s in own) for bar in bars)
 
@@ -103,27 +116,46 @@ def test_own_sessions_one_by_one(stays, window, me, limit, offset):
 @examples
 @given(
     long_histories, long_windows, st.sampled_from(PEOPLE), st.integers(1, 3), st.integers(0, 3),
-    st.sampled_from([None, GUILD * 100 + 1, GUILD * 100 + 3, (GUILD + 1) * 100 + 1]),
+    st.sampled_from([None, GUILD * 100 + 1, GUILD * 100 + 3, (GUILD + 1) * 100 + 1]), since_when,
 )  # fmt: skip
-def test_leaderboard(stays, window, me, limit, offset, channel):
-    """Only those who let the server see have a place; equal times share one; one's own place is always told."""
-    file = filed(stays)
+def test_leaderboard(stays, window, me, limit, offset, channel, since):
+    """Only those who let the server see have a place, for what lies behind that; one's own place is always told."""
+    file = filed(stays, since)
     totals: dict[int, int] = defaultdict(int)
+    shown: dict[int, int] = defaultdict(int)
     for stay in of_guild(stays, window):
         if not stay.afk and channel in (None, stay.channel_id):
             totals[stay.user_id] += present(stay, window)
-    seen = sorted(((-ms, user) for user, ms in totals.items() if ms > 0 and user in VISIBLE))
-    places = [(1 + sum(other[0] < ms for other in seen), user, -ms) for ms, user in seen]
+            if stay.user_id in since:
+                shown[stay.user_id] += present(stay, seen(window, since[stay.user_id]))
+    standings = sorted(((-ms, user) for user, ms in shown.items() if ms > 0))
+    places = [(1 + sum(other[0] < ms for other in standings), user, -ms) for ms, user in standings]
     rows = file.rows(statements.leaderboard(GUILD, me, window, limit=limit, offset=offset, channel_id=channel))
     board = reports.leaderboard(rows)
     assert [(s.place, s.user_id, s.counted_ms) for s in board.page] == places[offset : offset + limit]
     assert all(s.display_name == f"Person {s.user_id}" for s in board.page)
     if totals[me] > 0:
         assert board.own is not None
-        assert (board.own.counted_ms, board.own.place) == (totals[me], 1 + sum(-ms > totals[me] for ms, _ in seen))
-        assert board.people == len(seen)
+        assert (board.own.counted_ms, board.own.place) == (totals[me], 1 + sum(-ms > totals[me] for ms, _ in standings))
+        assert board.people == len(standings)
     else:
         assert board.own is None
+
+
+def test_a_stay_that_runs_over_whole_blocks_counts_from_when_it_is_shown():
+    """It is in no block's totals; somebody who began to show their time has it whole from then on, on every board."""
+    file = filed([Stay(1, 1, EDGE, None)], {1: EDGE + HOUR})
+    for channel in (None, 1):
+        rows = file.rows(statements.leaderboard(GUILD, 2, Window(0, EDGE + 4 * BLOCK_MS), limit=5, channel_id=channel))
+        assert [s.counted_ms for s in reports.leaderboard(rows).page] == [4 * BLOCK_MS - HOUR]
+
+
+def test_a_window_that_ends_before_somebody_showed_their_time_has_nothing_of_them():
+    """Also if they sat there all the while."""
+    file = filed([Stay(1, 1, EDGE, EDGE + 9 * HOUR)], {1: EDGE + 5 * HOUR})
+    window = Window(EDGE + HOUR, EDGE + 2 * HOUR)
+    assert file.rows(statements.shown_channels(GUILD, 1, window)) == []
+    assert file.rows(statements.shown_bars(GUILD, 1, [window])) == []
 
 
 def test_people_with_equal_times_share_a_place():
@@ -138,19 +170,18 @@ def test_people_with_equal_times_share_a_place():
 
 
 @examples
-@given(short_histories, short_windows, st.sampled_from(PEOPLE), st.sampled_from([None, *PEOPLE]))
-def test_together_minute_by_minute(stays, window, me, member):
-    """Pairs: minutes of both in one channel, first, last and favourite; only if both let the server see."""
-    file = filed(stays)
+@given(short_histories, short_windows, st.sampled_from(PEOPLE), st.sampled_from([None, *PEOPLE]), since_minutes)
+def test_together_minute_by_minute(stays, window, me, member, since):
+    """Pairs: minutes of both in one channel, first, last and favourite; from when on both let the server see."""
+    file = filed(stays, since)
     mine = [s for s in stays if s.user_id == me and s.guild_id == GUILD]
     shared: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for minute, here in minutes([s for s in stays if s.guild_id == GUILD], window).items():
         for my in [s for s in here if s in mine]:
             for other in here:
-                if other.user_id != me and other.channel_id == my.channel_id and other.user_id in VISIBLE:
+                both = min(since.get(user, window.to_at) <= minute for user in (me, other.user_id))
+                if other.user_id != me and other.channel_id == my.channel_id and both:
                     shared[other.user_id][my.channel_id].append(minute)
-    if me not in VISIBLE:
-        shared.clear()
     found = reports.companions(file.rows(statements.together(GUILD, me, window, limit=10, member_id=member)))
     expected = {user for user in shared if member in (None, user)}
     assert {c.user_id for c in found} == expected
@@ -181,62 +212,44 @@ def test_together_over_any_length(stays, window, me):
 
 
 @examples
-@given(long_histories, long_windows, st.integers(0, 4))
-def test_channel_time(stays, window, limit):
-    """Per channel and for the server: sessions, different people, counted and AFK time."""
-    file = filed(stays)
-    here = of_guild(stays, window)
-    use = reports.channel_time(file.rows(statements.channel_time(GUILD, window, limit=limit)))
-
-    def of(some: list[Stay]) -> tuple[int, int, int, int]:
-        return (
-            len(some),
-            len({s.user_id for s in some}),
-            sum(present(s, window) for s in some if not s.afk),
-            sum(present(s, window) for s in some if s.afk),
-        )
-
-    channels = {c: of([s for s in here if s.channel_id == c]) for c in {s.channel_id for s in here}}
-    busiest = sorted(channels, key=lambda c: (-channels[c][2] - channels[c][3], c))[:limit]
-    assert (use.server.sessions, use.server.people, use.server.counted_ms, use.server.afk_ms) == of(here)
-    assert use.channels == len(channels)
-    assert [c.channel_id for c in use.busiest] == busiest
-    assert [(c.sessions, c.people, c.counted_ms, c.afk_ms) for c in use.busiest] == [channels[c] for c in busiest]
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    histories(MINUTE, st.integers(0, 400).map(lambda n: n * MINUTE), begin=1_792_890_000_000),
-    st.integers(0, 400),
-    st.integers(1, 1500),
-    st.sampled_from(["Europe/Berlin", "Asia/Kathmandu", "UTC", "America/St_Johns"]),
-)
-def test_heat_map_minute_by_minute(stays, start, length, zone_name):
-    """Each hour of the local week holds the minutes in it, also where Berlin's clocks go back (2026-10-25)."""
-    file = filed(stays)
-    zone = ZoneInfo(zone_name)
-    begin = 1_792_890_000_000 - 200 * MINUTE + start * MINUTE
-    window = Window(begin, begin + length * MINUTE)
-    expected = [0] * 168
+@given(short_histories, short_windows, st.sampled_from(PEOPLE), since_minutes)
+def test_alone_minute_by_minute(stays, window, me, since):
+    """The minutes of one's own time in which nobody whose time one may see was in the channel; not in the AFK one."""
+    file = filed(stays, since)
+    [row] = file.rows(statements.own_alone(GUILD, me, window))
+    alone = 0
     for minute, here in minutes([s for s in stays if s.guild_id == GUILD], window).items():
-        expected[week_hour(minute, zone)] += len(here) * MINUTE
-    rows = file.rows(statements.week_edges(GUILD, steady_windows(window, zone)))
-    assert reports.heat_map(rows) == tuple(expected)
+        for my in [s for s in here if s.user_id == me]:
+            alone += not any(
+                s.channel_id == my.channel_id and s.user_id != me and since.get(s.user_id, window.to_at) <= minute
+                for s in here
+            )
+    assert row["alone_ms"] == alone * MINUTE
 
 
-def test_the_story_of_the_heat_map_has_a_clock_change():
-    """What the test above plays around is the hour in which Berlin's clocks go back."""
-    change = datetime(2026, 10, 25, 1, tzinfo=timezone.utc).timestamp() * 1000
-    assert abs(1_792_890_000_000 - change) < 2 * HOUR
-
-
-def test_the_heat_map_of_many_weeks_is_the_sum_of_its_sessions():
-    """A stay of three weeks fills each hour three times, whatever block or month it lies in."""
-    file = ServiceFile()
-    file.seat(Stay(1, 1, EDGE + 5 * MINUTE, EDGE + 5 * MINUTE + 21 * 24 * HOUR))
-    window = Window(EDGE, EDGE + BLOCK_MS)
-    rows = file.rows(statements.week_edges(GUILD, steady_windows(window, ZoneInfo("UTC"))))
-    assert reports.heat_map(rows) == (3 * HOUR,) * 168
+@examples
+@given(long_histories, long_windows, st.sampled_from(PEOPLE), since_when, st.sampled_from(["UTC", "Asia/Kathmandu"]))
+def test_time_of_somebody_else(stays, window, user, since, zone):
+    """Only what lies behind the moment from which it is shown, a session that this cuts as one; nothing of the AFK."""
+    file = filed(stays, since)
+    bars = bars_of(window, ZoneInfo(zone), most=31)
+    time = reports.shown_time(
+        file.rows(statements.shown_channels(GUILD, user, window)),
+        file.rows(statements.shown_bars(GUILD, user, bars)),
+        len(bars),
+    )
+    behind = seen(window, since.get(user, window.to_at))
+    own = [s for s in stays if s.user_id == user and s.guild_id == GUILD and not s.afk and user in since]
+    own = [s for s in own if behind.from_at < behind.to_at and touches(s, behind)]
+    assert (time.sessions, time.counted_ms) == (len(own), sum(present(s, behind) for s in own))
+    assert {channel for channel, _, _ in time.channels} == {s.channel_id for s in own}
+    for channel, sessions, counted_ms in time.channels:
+        here = [s for s in own if s.channel_id == channel]
+        assert (sessions, counted_ms) == (len(here), sum(present(s, behind) for s in here))
+    assert time.bars == tuple(
+        sum(present(s, Window(max(bar.from_at, behind.from_at), bar.to_at)) for s in own if bar.to_at > behind.from_at)
+        for bar in bars
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,10 +272,11 @@ def test_states_of_a_running_session_count_to_the_end_of_the_window():
         file.rows(statements.own_channels(GUILD, 1, window)),
         [],
         file.rows(statements.own_running(GUILD, 1)),
+        file.rows(statements.own_alone(GUILD, 1, window)),
         window,
         0,
     )
-    assert time.states == reports.States(muted_ms=700, deafened_ms=50, alone_ms=0)
+    assert time.states == reports.States(muted_ms=700, deafened_ms=50, alone_ms=1000)
     assert time.running_since == 0
 
 
@@ -270,13 +284,15 @@ def test_reports_of_an_empty_server_are_empty():
     """Nothing stored: no rows, zeros, no own place."""
     file = ServiceFile()
     window = Window(0, 10)
-    use = reports.channel_time(file.rows(statements.channel_time(GUILD, window, limit=5)))
-    assert (use.server.sessions, use.server.people, use.server.counted_ms, use.busiest) == (0, 0, 0, ())
+    cells = cells_of(Window(EDGE, EDGE + 10), EDGE + 10, ZoneInfo("UTC"))
+    use = reports.channel_time(file.rows(channel_time(GUILD, 1, cells, limit=5)))
+    assert use == reports.ChannelTime(reports.ChannelUse(None, False, 0, 0), (), 0, (0,) * 168)
     assert reports.leaderboard(file.rows(statements.leaderboard(GUILD, 1, window, limit=5))).own is None
-    assert reports.heat_map(file.rows(statements.week_edges(GUILD, []))) == (0,) * 168
+    assert file.rows(statements.own_alone(GUILD, 1, window)) == [{"alone_ms": 0}]
 
 
 def test_a_member_is_visible_only_by_choice():
     """Who keeps it to themselves, who left and who never came look alike: no row."""
     file = filed([])
-    assert [user for user in (1, 4, 5, 6) if file.rows(statements.visible_member(user))] == [1]
+    assert [user for user in (1, 4, 5, 6) if file.rows(statements.shown_member(GUILD, user))] == [1]
+    assert not file.rows(statements.shown_member(GUILD + 2, 1))

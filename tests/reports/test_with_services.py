@@ -12,10 +12,12 @@ import pytest
 from db_client import report_statements as statements
 from db_client import reports
 from db_client.export import Person
-from db_client.periods import Window, steady_windows
+from db_client.periods import Window
 from db_client.person_file import records_of
 from db_client.records import ConsentDecision, Guild, GuildSetting, VoiceSession
 from db_client.removal import remove_due
+from db_client.report_cells import cells_of
+from db_client.report_sums import channel_time
 from db_client.report_windows import BLOCK_MS
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
@@ -64,7 +66,8 @@ def fill(store: Store) -> None:
     """Three people, two of whom the server may see; stays over the edge of a block, one still running."""
     keep(store, Guild(GUILD, "A guild", None, 1))
     for user, visibility in ((1, "server"), (2, "server"), (3, "only_me")):
-        keep(store, ConsentDecision(earliest(T - DAY) + user, user, "in", f"u{user}", f"U{user}", None, visibility))
+        chosen = (visibility, GUILD, True)
+        keep(store, ConsentDecision(earliest(T - DAY) + user, user, "in", f"u{user}", f"U{user}", None, *chosen))
     for user, start, end in ((1, -600, 400), (2, -100, 300), (3, -50, 50), (1, 500, None)):
         start, end = T + start * 1000, None if end is None else T + end * 1000
         keep(store, VoiceSession(f"{user}.{start}", GUILD, 100, user, start, "joined", 0, 1, end, end and "left",
@@ -81,7 +84,7 @@ def asked(store: Store, *some: Statement) -> list[list[dict]]:
 def test_reports_over_http(store):
     """Every report's statement is understood by the service and gives the numbers of the story."""
     fill(store)
-    channels, bars, running, sessions, board, in_channel, pairs, use, edges = asked(
+    channels, bars, running, sessions, board, in_channel, pairs, use, alone, of_other, other_bars = asked(
         store,
         statements.own_channels(GUILD, 1, WINDOW),
         statements.own_bars(GUILD, 1, [Window(WINDOW.from_at, T), Window(T, WINDOW.to_at)]),
@@ -90,10 +93,15 @@ def test_reports_over_http(store):
         statements.leaderboard(GUILD, 3, WINDOW, limit=5),
         statements.leaderboard(GUILD, 3, WINDOW, limit=5, channel_id=100),
         statements.together(GUILD, 1, WINDOW, limit=5),
-        statements.channel_time(GUILD, WINDOW, limit=5),
-        statements.week_edges(GUILD, steady_windows(WINDOW, ZoneInfo("Asia/Kathmandu"))),
+        channel_time(GUILD, 3, cells_of(Window(0, WINDOW.to_at), WINDOW.to_at, ZoneInfo("Asia/Kathmandu")), limit=5),
+        statements.own_alone(GUILD, 1, WINDOW),
+        statements.shown_channels(GUILD, 2, WINDOW),
+        statements.shown_bars(GUILD, 2, [Window(WINDOW.from_at, T), Window(T, WINDOW.to_at)]),
     )
-    time = reports.voice_time(channels, bars, running, WINDOW, 2)
+    time = reports.voice_time(channels, bars, running, alone, WINDOW, 2)
+    assert time.states.alone_ms == 800_000 - 400_000
+    of_two = reports.shown_time(of_other, other_bars, 2)
+    assert (of_two.counted_ms, of_two.bars) == (400_000, (100_000, 300_000))
     assert (time.counted_ms, time.bars, time.running_since) == (800_000, (200_000, 600_000), T + 500_000)
     assert [row["in_window_ms"] for row in sessions] == [200_000, 600_000]
     standings = reports.leaderboard(board)
@@ -103,8 +111,8 @@ def test_reports_over_http(store):
     assert in_channel == board
     [companion] = reports.companions(pairs)
     assert (companion.user_id, companion.together_ms, companion.last) == (2, 400_000, T + 300_000)
-    assert reports.channel_time(use).server.counted_ms == 1_300_000
-    assert sum(reports.heat_map(edges)) == 1_300_000
+    used = reports.channel_time(use)
+    assert used.server.counted_ms == sum(used.hours) == 1_700_000
 
 
 def test_rebuild_makes_damaged_totals_right(store, service, tmp_path):
