@@ -207,3 +207,55 @@ def test_a_deleted_channel_has_a_name_for_those_only_who_were_there(room: StudyR
     assert "Old room" not in use + of_ada
     own = room.use("voice_time", people[0], _guild=guild, period="last_7_days").content
     assert "\u2068Old room\u2069: 2 h 00 min, sessions: 1" in own
+
+
+def test_what_others_see_begins_when_it_was_shown(room: StudyRoom):
+    """The past is nobody's until it is chosen: not on the board, not in the times, not in the time together; and
+    neither is the part of a running stay that lies before the choice. The person's own numbers are whole.
+    """
+    [guild] = places(room, "From now on")
+    desk = room.channel("Desk", guild)
+    ada, ben = room.person("Ada"), room.person("Ben", "only_me")
+    were_together(room, guild, ada, ben)
+    room.session(ada, desk, 2 * HOUR, None, guild_id=guild)
+    room.session(ben, desk, 2 * HOUR, None, guild_id=guild)
+
+    def seen() -> tuple[str, str, str]:
+        of_ben = room.use("voice_time", ada, _guild=guild, member=ben, period="last_7_days").content
+        board = room.use("leaderboard", ada, _guild=guild, period="last_7_days").content
+        return of_ben, board, room.use("together", ada, _guild=guild, member=ben).content
+
+    first = room.use("opt_in", ben, _guild=guild, visibility="server")
+    assert "from now on" in first.content
+    of_ben, board, together = seen()
+    assert "Voice time of \u2068Ben\u2069" in of_ben
+    of_ben_on_it = [line for line in board.splitlines() if "Ben" in line]
+    for said in (of_ben, together, *of_ben_on_it):
+        assert not re.search(r"\d h ", said), said
+    assert "**3 h 0" in room.use("voice_time", ben, _guild=guild, period="last_7_days").content
+    room.use("opt_in", ben, _guild=guild)
+    assert not re.search(r"\d h ", seen()[0])
+    room.use("opt_in", ben, _guild=guild, visibility="server", show_past=True)
+    of_ben, board, together = seen()
+    assert "**3 h 0" in of_ben
+    assert re.search(r"\u2068Ben\u2069: 3 h 0", board)
+    assert "**3 h 0" in together
+    room.use("opt_in", ben, _guild=guild, visibility="only_me")
+    room.use("opt_in", ben, _guild=guild, visibility="server")
+    assert not re.search(r"\d h ", seen()[0])
+
+
+def test_choosing_everywhere_shows_nothing_older_on_any_server(room: StudyRoom):
+    """Where somebody showed it before, it is shown as before; elsewhere from now on."""
+    here, there = places(room, "Shown before", "Never shown")
+    ada, ben = room.person("Ada"), room.person("Ben", "only_me")
+    for guild in (here, there):
+        were_together(room, guild, ada, ben)
+    room.use("opt_in", ben, _guild=here, visibility="server", show_past=True)
+    room.use("opt_in", ben, _guild=there, visibility="everywhere")
+    totals = {
+        guild: "**1 h 00 min**" in room.use("voice_time", ada, _guild=guild, member=ben, period="last_7_days").content
+        for guild in (here, there)
+    }
+    assert totals == {here: True, there: False}
+    assert "\u2068Ben\u2069" not in room.use("leaderboard", ada, _guild=there, period="last_7_days").content
