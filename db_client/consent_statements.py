@@ -37,14 +37,17 @@ SELECT :user_id, :guild_id, :interaction_id, :shown_from
  WHERE EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
     ON CONFLICT (user_id, guild_id, version) DO NOTHING
 """
-# A choice of a time when it was made for all guilds at once: for those of which the person has something.
+# A choice of a time when it was made for all guilds at once: for those of which the person has something when it
+# arrives. Sent again later (before it is logged: it is in the log then) it is not for those that came since.
 STORE_VISIBILITY_OF_ALL = """
 INSERT INTO visible_on (user_id, guild_id, version, shown_from)
 SELECT :user_id, guild_id, :interaction_id, :shown_from
   FROM (SELECT guild_id FROM voice_sessions WHERE user_id = :user_id
          UNION SELECT guild_id FROM visible_on WHERE user_id = :user_id)
  WHERE (guild_id <> 0 OR :shown_from IS NULL)
-   AND EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id AND decision = 'in')
+   AND NOT EXISTS (SELECT 1 FROM consent_log WHERE interaction_id = :interaction_id)
+   AND NOT EXISTS (SELECT 1 FROM consent_log
+                    WHERE user_id = :user_id AND decision = 'erase' AND interaction_id > :interaction_id)
     ON CONFLICT (user_id, guild_id, version) DO NOTHING
 """
 DROP_OVERRULED = """
@@ -151,7 +154,7 @@ def decide(decision: ConsentDecision) -> list[Statement]:
                 "avatar_url": decision.avatar_url,
             },
         )
-        return [logged, profile, *_choice(decision, when), state]
+        return [*_choice_of_all(decision, when), logged, profile, *_choice(decision, when), state]
     cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, at)]
     if decision.decision == "out":
         return [logged, state, *cut]
@@ -168,17 +171,26 @@ def decide(decision: ConsentDecision) -> list[Statement]:
     ]
 
 
+def _choice_of_all(decision: ConsentDecision, when: Parameters) -> list[Statement]:
+    """What was chosen with it, by a version before choices were made for a guild."""
+    if decision.visibility is None or decision.guild_id is not None:
+        return []
+    shown_from = None if decision.visibility == "only_me" else 0
+    return [Statement(STORE_VISIBILITY_OF_ALL, {**when, "shown_from": shown_from}), _overruled(decision)]
+
+
 def _choice(decision: ConsentDecision, when: Parameters) -> list[Statement]:
     """What was chosen with it: `everywhere` ends with any other choice, and a choice about a guild with the next."""
-    if decision.visibility is None:
+    if decision.visibility is None or decision.guild_id is None:
         return []
     shown_from = None if decision.visibility == "only_me" else 0 if decision.show_past else decision.at
-    overruled = Statement(DROP_OVERRULED, {"user_id": decision.user_id})
-    if decision.guild_id is None:  # of a version before choices were made for a guild
-        return [Statement(STORE_VISIBILITY_OF_ALL, {**when, "shown_from": shown_from and 0}), overruled]
     everywhere = shown_from if decision.visibility == "everywhere" else None
     return [
         Statement(STORE_VISIBILITY, {**when, "guild_id": decision.guild_id, "shown_from": shown_from}),
         Statement(STORE_VISIBILITY, {**when, "guild_id": EVERY_GUILD, "shown_from": everywhere}),
-        overruled,
+        _overruled(decision),
     ]
+
+
+def _overruled(decision: ConsentDecision) -> Statement:
+    return Statement(DROP_OVERRULED, {"user_id": decision.user_id})

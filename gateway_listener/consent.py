@@ -91,6 +91,10 @@ class Consents:
         self.add(decisions)
         return {user_id for user_id in before.keys() | self._intervals if before.get(user_id, ()) != self.of(user_id)}
 
+    def heard_of(self, user_ids: Iterable[int]) -> list[Decision]:
+        """What is known of these people's decisions."""
+        return [decision for user_id in user_ids for decision in self._decisions_of(user_id)]
+
     def _decisions_of(self, user_id: int) -> list[Decision]:
         known = self._decisions.get(user_id)
         if known is None:

@@ -18,6 +18,8 @@ from program import fast_json
 
 VOICE, STAGE = 2, 13
 NAMED_TYPES = frozenset({VOICE, STAGE})
+HIDDEN = "___hidden___"
+"""What Discord calls a channel that the bot may not view."""
 
 _MUTED, _DEAFENED = int(Flags.MUTED), int(Flags.DEAFENED)
 _VIDEO, _STREAM = int(Flags.VIDEO), int(Flags.STREAM)
@@ -73,7 +75,7 @@ class VoiceState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """A voice or stage channel, as reports name it; `kind` is Discord's channel type."""
+    """A voice or stage channel; `kind` is Discord's channel type, `name` empty where the bot may not know it."""
 
     channel_id: int
     name: str
@@ -213,10 +215,15 @@ def _voice_state(data: Mapping[str, Any]) -> VoiceState | Seen:
     )
 
 
+def _name(data: Mapping[str, Any]) -> str:
+    """The name; JSON can spell half a surrogate pair, which no UTF-8 can hold: it becomes the replacement character."""
+    return str(data.get("name") or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _channel(data: Mapping[str, Any]) -> ChannelInfo:
     return ChannelInfo(
         channel_id=snowflake(data["id"]),
-        name=str(data.get("name") or ""),
+        name="" if data.get("name") == HIDDEN else _name(data),
         kind=int(data["type"]),
     )
 
@@ -264,7 +271,7 @@ def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable:
     channels, _ = _readable(_channel, data.get("channels"))
     return RollCall(
         guild_id=guild_id,
-        name=str(data.get("name") or ""),
+        name=_name(data),
         afk_channel_id=_optional(data.get("afk_channel_id")),
         channels=tuple(channel for channel in channels if channel.kind in NAMED_TYPES),
         voice_states=tuple(states),
@@ -278,7 +285,7 @@ def _guild_delete(data: Mapping[str, Any]) -> GuildUnavailable | GuildGone:
 
 
 def _guild_update(data: Mapping[str, Any]) -> GuildChanged:
-    return GuildChanged(snowflake(data["id"]), str(data.get("name") or ""), _optional(data.get("afk_channel_id")))
+    return GuildChanged(snowflake(data["id"]), _name(data), _optional(data.get("afk_channel_id")))
 
 
 def _channel_changed(data: Mapping[str, Any]) -> ChannelChanged | Seen:

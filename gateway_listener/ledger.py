@@ -33,6 +33,7 @@ class Ledger:
         self.recording = False
         self.informed = False
         """True once it is known who is in: before that nothing is written, nor taken back."""
+        self._read_whole = False
         self.touched: dict[tuple[int, int], None] = {}
         """Guild and channel of what was recorded since the names were last looked at."""
         self.taken_back: set[tuple[int, int]] = set()
@@ -121,13 +122,23 @@ class Ledger:
     def decide(self, decisions: Iterable[Decision], erased: Iterable[int], now: int, *, complete: bool) -> list[Stay]:
         """Takes decisions in; with `complete` they are all there are. `erased`: whose erasure is among the new ones.
 
+        All there are for the second time is a log that was restored. Decisions that were sent there again are only the
+        newest: what was heard of the same people in between stays true. And what was sent may be another there by now.
+
         Returns the stays for which this may make a difference.
         """
+        restored = complete and self._read_whole
+        self._read_whole = self._read_whole or complete
         self.informed = self.informed or complete
         differing: list[Stay] = []
+        if restored:
+            decisions = list(decisions)
+            decisions += self.consents.heard_of({decision.user_id for decision in decisions})
         affected = self.consents.replace(decisions) if complete else self.consents.add(decisions)
         if complete:
             affected.update(self._noted)
+        if restored:
+            affected.update(stay.user_id for stay in self.recorded())
         for user_id in erased:
             self._erase(user_id, now)
             affected.add(user_id)
@@ -135,7 +146,7 @@ class Ledger:
             self._note_consent(user_id)
             for stay in self._stays.get(user_id, ()):
                 self.changed(stay, now)
-                stay.doubted = stay.doubted or not complete
+                stay.doubted = stay.doubted or restored or not complete
                 differing.append(stay)
         return differing
 

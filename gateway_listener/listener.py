@@ -64,6 +64,8 @@ class Listener:
         self._memory = Memory()
         self._application: int | None = None
         """The token's, once Discord has said it."""
+        self._owner: int | None = None
+        """Whose the data are, as the service said last."""
         self._verified = False
         """True once it is known that the data are that application's."""
         self._refusal: OtherApplication | None = None
@@ -223,11 +225,11 @@ class Listener:
         """Before anything is heard of the gateway; raises OtherApplication."""
         self._application = application_id
         try:
-            owner = await reading.owner(self._store)
+            self._owner = await reading.owner(self._store)
         except reading.CannotRead:
-            self._verify(None, readable=False)
+            self._verify(self._owner, readable=False)
         else:
-            self._verify(owner, readable=True)
+            self._verify(self._owner, readable=True)
 
     def _verify(self, owner: int | None, *, readable: bool) -> None:
         """Compares the token's application with the one whose data these are (`owner`: as the service says)."""
@@ -271,8 +273,9 @@ class Listener:
             await asyncio.sleep(self._settings.timing.follow_every)
 
     async def _read_consent(self) -> None:
-        if self._application is not None and not self._verified:
-            self._verify(await reading.owner(self._store), readable=True)
+        if not self._verified:  # before anything of it is taken up
+            self._owner = await reading.owner(self._store)
+            self._verify(self._owner, readable=True)
         if not self._tracker.recording:
             baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
             baseline.consents = self._memory.consents
@@ -342,10 +345,12 @@ class Listener:
             drift = self._tracker.compare(rows, mark, self._clock.now())
             self._counts["comparisons"] += 1
             self._drift.update(drift)
+            self._hand_over()  # now, and not when the next frame comes, which may be a stranger's
             if drift:
                 log.warning("open sessions differed from the service's and were put right", extra=dict(drift))
             async for page in reading.names(self._store, shard_id, shard_count):
                 self._tracker.compare_names(page, self._clock.now())
+                self._hand_over()
                 standing.update(record.key for record in page)
             self._tracker.names_end(standing, mark)
         except reading.CannotRead:

@@ -122,7 +122,7 @@ class Naming:
             gone = Channel(channel_id, guild.guild_id, known.name, known.channel_type, revision, deleted_at=now)
             self._ledger.items.append(gone)
             del self._channels[guild.guild_id][channel_id]
-        elif (known.name, known.channel_type) != (channel.name, channel.kind):
+        elif channel.name and (known.name, known.channel_type) != (channel.name, channel.kind):
             self._tell_channel(guild.guild_id, channel.channel_id, channel.name, channel.kind, now)
 
     def _pay(self, guild: GuildState, channel_id: int, now: int) -> None:
@@ -133,7 +133,7 @@ class Naming:
         if guild.guild_id not in self._guilds:
             self._tell_guild(guild.guild_id, names, now)
         channel = names.channels.get(channel_id)
-        if channel is not None:
+        if channel is not None and channel.name:
             self._owed[guild.guild_id].discard(channel_id)
             self._tell_channel(guild.guild_id, channel_id, channel.name, channel.kind, now)
 

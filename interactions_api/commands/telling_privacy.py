@@ -21,11 +21,13 @@ def where_shown(words: Words, row: Standing, guild_id: int | None, now: int) -> 
     if guild_id is not None:
         here = [shown[guild] for guild in (EVERY_GUILD, guild_id) if guild in shown]
         lines.append(words("shown.here", when=_when(words, min(here), now)) if here else words("shown.nobody_here"))
-    others = len(shown.keys() - {EVERY_GUILD, guild_id})
+    others = [shown_from for guild, shown_from in shown.items() if guild not in (EVERY_GUILD, guild_id)]
     if EVERY_GUILD in shown:
         lines.append(words("shown.everywhere", when=_when(words, shown[EVERY_GUILD], now)))
+        longer = sum(shown_from < shown[EVERY_GUILD] for shown_from in others)
+        lines.append(words("shown.longer", number=str(longer)) if longer else "")
     elif others:
-        lines.append(words("shown.elsewhere", number=str(others)))
+        lines.append(words("shown.elsewhere", number=str(len(others))))
     else:
         lines.append(words("shown.nowhere_else" if guild_id else "shown.nowhere"))
     return joined(*lines)

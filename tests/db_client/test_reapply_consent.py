@@ -16,6 +16,7 @@ from db_client.records import ChannelRecording, ConsentDecision, GuildSetting, V
 from db_client.remembering import Slots, as_remembered, slots
 from db_client.statements import Statement
 from tests.db_client.made import NOON, decision, store
+from tests.gateway_listener.tables import Service
 from tests.services import start_embedded
 from tests.waiting import eventually
 
@@ -302,3 +303,24 @@ def test_the_command_line(service, tmp_path):
     variables = {"SQLITE_SERVICE_URL": service.url, "QUEUE_FILE": str(tmp_path / "queue.db")}
     done = subprocess.run(program, env={**variables}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "1 decisions stand again.\n"), done.stderr
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_choice_of_an_earlier_version_is_for_the_servers_of_when_it_arrived(erased):
+    """Sent again after a restore it shows nothing on servers that came later, of which nobody was asked; and an erased
+    person's, which comes late, shows nothing at all.
+    """
+    service = Service()
+    choice = ConsentDecision(decision(1).interaction_id, 42, "in", "name", "Name", None, "server")
+    if erased:
+        service.write(VoiceSession("s0", 1, 2, 42, NOON + 7000, "joined", 0, 2, NOON + 8000, "left", 0))
+        service.write(decision(2, "erase", user=42))
+        service.write(decision(3, user=42))
+    else:
+        service.write(decision(0, user=42))
+        service.write(stay(42))
+    service.write(choice)
+    service.write(stay(42)._replace(session_id="later", guild_id=9))
+    service.write(choice)
+    shown = service.rows("SELECT guild_id, shown_from FROM visible_on")
+    assert shown == ([] if erased else [{"guild_id": 1, "shown_from": 0}])

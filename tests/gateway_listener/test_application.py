@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from db_client.records import GuildSetting
+from db_client.records import GuildSetting, Installation
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
 from gateway_listener.application import OtherApplication, verified
 from gateway_listener.notes import APPLICATION
+from tests.gateway_listener.evening import Evening, run_through
 from tests.gateway_listener.processes import listener, logged, page, pages, variables_of
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
@@ -177,3 +178,17 @@ def test_taking_over_on_purpose_is_one_statement(
     with listener(tmp_path, variables_of(other, service, tmp_path), log="again.log"):
         eventually(lambda: page(pages(tmp_path, "again.log"), "readyz")[0] == 200, what="it is accepted")
         eventually(lambda: noted(tmp_path / "queue.db") == id_of(other), what="the disk follows")
+
+
+def test_what_the_service_said_before_the_login_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new disk has taken up who is in voice, and at the login the service cannot be asked: another application
+    does not get to hear of servers, in which none of them would be."""
+    evening = Evening(monkeypatch)
+    evening.service.write(Installation(8))
+    evening.start(new_disk=True)
+    evening.pass_ms(2000)
+    assert evening.listener._tracker.recording
+    evening.disk.up = False
+    with pytest.raises(OtherApplication):
+        run_through(evening.listener._logged_in(7))
+    run_through(evening.listener._logged_in(8))

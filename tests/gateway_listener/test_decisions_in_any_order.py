@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db_client.records import Flags, VoiceSession
+from db_client.records import Flags, Record, VoiceSession
 from gateway_listener.sessions import sessions_of
 from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, SOFA, Harness
 
@@ -123,3 +123,40 @@ def test_a_stay_that_turns_out_to_be_shorter_takes_back_what_the_service_had_mad
     world.delivering = True
     world.deliver()
     assert world.times(ADA) == [(DESK, 0, 1000, "joined", "left")]
+
+
+def restored(world: Harness, backup: list[dict[str, object]], *again: Record) -> None:
+    """The tables are those of the backup, and remembered decisions (`again`) were sent before anybody read."""
+    for table in ("consent_log", "voice_sessions"):
+        world.service.rows(f"DELETE FROM {table}")
+    for row in backup:
+        table, values = ("voice_sessions", row) if "session_id" in row else ("consent_log", row)
+        names = ", ".join(values)
+        world.service.rows(f"INSERT INTO {table} ({names}) VALUES (:{', :'.join(values)})", **values)
+    for decision in again:
+        world.service.write(decision)
+    world.follow(complete=True)
+    world.compare()
+
+
+@pytest.mark.parametrize("stayed", [True, False], ids=["is there", "left before the decisions"])
+def test_a_restore_records_nothing_of_the_time_in_which_somebody_was_out(stayed: bool) -> None:
+    """Out, in, out and in again since the backup: of these only the newest two are remembered and sent again."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.follow(complete=True)
+    world.opt_in(ADA)
+    world.state(ADA, DESK)
+    backup = [*world.service.rows("SELECT * FROM consent_log"), *world.rows()]
+    world.pass_ms(1000)
+    if not stayed:
+        world.state(ADA, None)
+    remembered = []
+    for kind in ("out", "in", "out", "in"):
+        world.pass_ms(1000)
+        remembered.append(world.decision(ADA, kind))
+        world.service.write(remembered[-1])
+        world.follow()
+    before = world.times(ADA)
+    restored(world, backup, *remembered[2:])
+    assert world.times(ADA) == before

@@ -381,3 +381,46 @@ def test_names_come_page_by_page(world: Harness) -> None:
             assert read == world.service.read(statement(*shard))
             assert [row[key] for row in read] == sorted({row[key] for row in read})
             assert len(read) == (count if shard == (0, 1) else count // 2)
+
+
+def dispatched(world: Harness, kind: str, **data: Any) -> None:
+    world.pass_ms(10)
+    world.text(json.dumps({"op": 0, "t": kind, "s": next(world._sequence), "d": data}))
+
+
+def called(world: Harness, name: str) -> None:
+    """A roll call, with Ada in a channel of that name."""
+    channel = {"id": str(DESK), "name": name, "type": 2, "flags": 1 << 17}
+    there = [{"user_id": str(ADA), "channel_id": str(DESK)}]
+    dispatched(world, "GUILD_CREATE", id=str(GUILD), name="Study room", channels=[channel], voice_states=there)
+
+
+def test_a_channel_that_is_hidden_from_the_bot_keeps_the_name_known_before(world: Harness) -> None:
+    """Discord sends `___hidden___` for it: in an update, in a roll call, and to a run that knows the name no more."""
+    called(world, "Desk")
+    dispatched(world, "CHANNEL_UPDATE", id=str(DESK), guild_id=str(GUILD), name=frames.HIDDEN, type=2)
+    called(world, frames.HIDDEN)
+    assert channels(world) == {DESK: ("Desk", False)}
+    world.restart()
+    world.hello()
+    world.ready(GUILD)
+    called(world, frames.HIDDEN)
+    world.compare()
+    assert channels(world) == {DESK: ("Desk", False)}
+    renamed(world, DESK, "Table")
+    assert channels(world) == {DESK: ("Table", False)}
+
+
+def test_a_channel_that_was_always_hidden_has_no_name_until_it_is_seen(world: Harness) -> None:
+    """What stands for a name is none."""
+    called(world, frames.HIDDEN)
+    world.compare()
+    assert channels(world) == {}
+    renamed(world, DESK, "Desk")
+    assert channels(world) == {DESK: ("Desk", False)}
+
+
+def test_a_name_that_no_database_takes_is_one_all_the_same(world: Harness) -> None:
+    """Half a surrogate pair would make a dead letter of it, which keeps a name for ever; and length is no matter."""
+    called(world, "\ud83d" + "x" * 5000)
+    assert channels(world) == {DESK: ("\ufffd" + "x" * 5000, False)}

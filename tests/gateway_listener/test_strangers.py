@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db_client.records import ChannelRecording, ConsentDecision
-from tests.gateway_listener.evening import Evening
+from db_client.statements import Statement
+from tests.gateway_listener.evening import Evening, run_through
 from tests.gateway_listener.harness import NOON
 
 GUILD, CLUB, UNKNOWN_GUILD = 1 << 30, 3 << 30, 5 << 30
@@ -294,6 +295,32 @@ def test_an_evening_of_three_hours(seed: int) -> None:
     desk, bobs = alone.service.rows("SELECT * FROM voice_sessions ORDER BY user_id")
     assert (desk["ended_at"] - NOON, desk["ended_by"]) == (20_000, "opted_out")
     assert (bobs["ended_at"] - bobs["started_at"] > 2 * hour, bobs["ended_by"]) == (True, "opted_out")
+
+
+def test_a_comparison_that_finds_something_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session is missing in the service and a name is another one there: what puts it right is handed over when it is
+    found, and not when a stranger's frame comes while the next page of names is read."""
+
+    def commits(stranger: bool) -> list[tuple[int, list[str], dict[str, str | None]]]:
+        evening = Evening(monkeypatch)
+        world = World(evening, None)
+        evening.pass_ms(2000)
+        world.move(ADA, GUILD, DESK)
+        evening.pass_ms(2000)
+        evening.service.rows("DELETE FROM voice_sessions")
+        asked = evening.disk.query
+
+        def query(*statements: Statement, within: float) -> list[list[dict[str, Any]]]:
+            if stranger and "FROM channels" in statements[0].sql:
+                world.move(STRANGERS[0], GUILD, SOFA)
+            return asked(*statements, within=within)
+
+        monkeypatch.setattr(evening.disk, "query", query)
+        before = len(evening.disk.commits)
+        run_through(evening.listener._compare())
+        return evening.disk.commits[before:]
+
+    assert commits(stranger=True) == commits(stranger=False) != []
 
 
 def test_the_evenings_are_not_empty() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import pytest
 from db_client.records import ChannelRecording, ConsentDecision
 from db_client.snowflake import created_at
 from interactions_api.commands import BY_NAME, opt_in, opt_out
+from interactions_api.commands.telling_privacy import where_shown
 from interactions_api.interaction import Command, parse
 from interactions_api.plan import Plan, Say
 from interactions_api.reply import Message
@@ -229,3 +231,15 @@ def test_the_name_of_an_excluded_channel_is_kept_with_the_decision():
         ChannelRecording(used.id, GUILD, 7, False, "Quiet"),
         ChannelRecording(used.id, GUILD, 8, True, None),
     )
+
+
+@pytest.mark.parametrize("words", [ENGLISH, GERMAN], ids=["en", "de"])
+@pytest.mark.parametrize("everywhere", [0, SINCE])
+@pytest.mark.parametrize("others", [*itertools.product([None, 0, SINCE - 1, SINCE, SINCE + 1], repeat=2)])
+def test_what_is_shown_everywhere_is_not_said_to_be_less_than_is_shown_on_another_server(words, everywhere, others):
+    """What was chosen there before, and goes further back, goes on; there, here and in direct messages it is said."""
+    own = [(GUILD + number, shown_from) for number, shown_from in enumerate(others, 1) if shown_from is not None]
+    further = sum(shown_from < everywhere for _, shown_from in own)
+    for guild in (GUILD, None):
+        said = where_shown(words, row(1, opted_in=True, shown=[(0, everywhere), *own]), guild, SINCE + 9)
+        assert (words("shown.longer", number=str(further)) in said.split("\n")) is (further > 0)
