@@ -286,9 +286,11 @@ class Tracker:
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
         watermark = self.sight.watermark
+        known = self._known_guilds()
         self.presence.ready(ready.guild_ids)
-        for guild_id in ready.guild_ids - self._guilds.keys():
-            self._guilds[guild_id] = GuildState(guild_id, unseen_since=watermark, restored=True)
+        for guild_id in ready.guild_ids - known.keys():
+            guild = self._guild(guild_id)
+            guild.unseen_since, guild.restored = watermark, True
         for guild in list(self._guilds.values()):
             guild.lose_sight(watermark)
             if guild.guild_id not in ready.guild_ids:
