@@ -43,9 +43,9 @@ def by_hand(guild: RandomGuild, viewer: int, period: Period) -> tuple[dict[tuple
     edges.add(window_of(Period.THIS_YEAR, now, zone).from_at)
     drawn: dict[int, bool] = {}
     for day in days_of(Window(recent_from, now), zone):
-        edges |= {day.from_at, day.to_at}
+        edges |= {max(day.from_at, recent_from), day.to_at}
         if day.from_at >= now - DRAWN_MS:
-            changes = _wall_hours(Window(day.from_at, min(day.to_at, now)), zone)
+            changes = _wall_hours(Window(max(day.from_at, recent_from), min(day.to_at, now)), zone)
             edges |= set(changes)
             drawn |= dict.fromkeys(range(day.from_at, day.to_at, 60_000), True)
     cuts = sorted(edge for edge in edges if window.from_at <= edge <= window.to_at)
