@@ -8,7 +8,7 @@ has (`compare`): names go there with the last session of their channel, whatever
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from db_client.records import Channel, Guild
 from gateway_listener.frames import ChannelChanged, ChannelDeleted, GuildChanged, RollCall
@@ -51,14 +51,14 @@ class Naming:
             guild.names = guild.names.without_channel(deleted.channel_id)
             self._renew_channel(guild, deleted.channel_id, now)
 
-    def write(self, guilds: Mapping[int, GuildState]) -> None:
+    def write(self, known: Callable[[int], GuildState | None]) -> None:
         """Tells the names of the guilds and channels in which something was recorded, where they are news."""
         ledger = self._ledger
         for guild_id, channel_id in ledger.taken_back:
             self._channels[guild_id].pop(channel_id, None)
         ledger.taken_back.clear()
         for guild_id, channel_id in ledger.touched:
-            guild = guilds.get(guild_id)
+            guild = known(guild_id)
             if guild is not None and channel_id not in self._channels[guild_id]:
                 self._owed[guild_id].add(channel_id)
                 self._pay(guild, channel_id, 0)
@@ -82,21 +82,22 @@ class Naming:
                 if guild is not None and guild.seen_since is not None:
                     self._renew_channel(guild, record.channel_id, now)
 
-    def forget_others(self, standing: set[str], mark: int) -> None:
+    def forget_others(self, known: Callable[[int], GuildState | None], standing: set[str], mark: int) -> None:
         """Names that were told until revision `mark`, and are not `standing` there (the keys of their records).
 
         They went with their sessions. Where something was recorded lately they are told again: it may stand after all.
         """
-        for known in list(self._guilds.values()):
-            if known.key not in standing and known.revision <= mark:
-                del self._guilds[known.guild_id]
-        lately = {(stay.guild_id, stay.channel_id) for stay in self._ledger.recorded()}
-        for guild_id, channels in self._channels.items():
+        for told in list(self._guilds.values()):
+            if told.key not in standing and told.revision <= mark:
+                del self._guilds[told.guild_id]
+        for channels in self._channels.values():
             for channel_id, channel in list(channels.items()):
                 if channel.key not in standing and channel.revision <= mark:
                     del channels[channel_id]
-                    if (guild_id, channel_id) in lately:
-                        self._ledger.touched[guild_id, channel_id] = None
+        for stay in self._ledger.recorded():
+            guild = known(stay.guild_id)
+            if guild is not None and guild.names is not None and stay.channel_id in guild.names.channels:
+                self._ledger.touched[stay.guild_id, stay.channel_id] = None
 
     def _renew(self, guild: GuildState, now: int) -> None:
         self._renew_guild(guild, now)

@@ -181,7 +181,7 @@ class Tracker:
 
     def names_end(self, standing: set[str], mark: int) -> None:
         """`standing`: the keys of all the names that the service had at `mark`; others have to be told anew."""
-        self._naming.forget_others(standing, mark)
+        self._naming.forget_others(self._known_guild, standing, mark)
 
     def look(self, standings: Sequence[Standing], channels: Sequence[ChannelDecision], now: int) -> None:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""
@@ -316,12 +316,14 @@ class Tracker:
             guild = self._guilds[guild_id] = GuildState(guild_id)
         return guild
 
+    def _known_guild(self, guild_id: int) -> GuildState | None:
+        """The guild, if Discord has named it or something is recorded in it: others are known by strangers alone."""
+        guild, here = self._guilds.get(guild_id), self.presence.here
+        return guild if guild is not None and (here is None or guild_id in here or guild.is_recorded) else None
+
     def _known_guilds(self) -> dict[int, GuildState]:
-        """The guilds that Discord has named, or in which something is recorded."""
-        listed = self.presence.here
-        if listed is None:
-            return self._guilds
-        return {key: guild for key, guild in self._guilds.items() if key in listed or guild.is_recorded}
+        """All guilds that are known."""
+        return {key: guild for key in self._guilds if (guild := self._known_guild(key)) is not None}
 
     def _last_seen(self, guild: GuildState, now: int) -> int | None:
         """The last moment up to which nothing that happened in the guild can have been missed: now, if it is live."""
@@ -472,5 +474,5 @@ class Tracker:
 
     def _write(self) -> None:
         self._ledger.write()
-        self._naming.write(self._guilds)
+        self._naming.write(self._known_guild)
         self.presence.write(self._noticed_at)
