@@ -7,6 +7,7 @@ What an evening is: `evening.py`. Two people are in, or are so now and then; one
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -257,7 +258,11 @@ acts = st.tuples(whats, st.integers(0, 1), st.integers(0, 11))
 times = st.sampled_from((0, 1, 10, 30, 40, 60, 500, 3000, 20_000, 45_000))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(
+    deadline=None,
+    max_examples=int(os.environ.get("LISTENER_EXAMPLES", "120")),
+    derandomize="LISTENER_EXAMPLES" not in os.environ,
+)
 @given(st.lists(st.tuples(acts, times), max_size=20), st.integers(0, 2**32))
 def test_whatever_happens(evening: list[tuple[Act, int]], seed: int) -> None:
     """Joining, switching, muting, streaming, naming rooms, leaving, bots too, among all that happens to a listener."""
