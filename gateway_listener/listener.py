@@ -64,8 +64,6 @@ class Listener:
         self._memory = Memory()
         self._application: int | None = None
         """The token's, once Discord has said it."""
-        self._verified = False
-        """True once it is known that the data are that application's."""
         self._refusal: OtherApplication | None = None
         self._channels_whole = True
         """The next look at the channels is at all of them."""
@@ -239,8 +237,7 @@ class Listener:
         if noted != ours:
             self._memory.application = ours
             self._recorder.hand_over([Note(APPLICATION, str(ours))], self._recorder.watermark)
-        self._verified = True
-        self._tracker.presence.trust()
+        self._tracker.presence.ours = True
 
     def _end_for(self, refusal: OtherApplication) -> None:
         self._refusal = refusal
@@ -271,7 +268,7 @@ class Listener:
             await asyncio.sleep(self._settings.timing.follow_every)
 
     async def _read_consent(self) -> None:
-        if self._application is not None and not self._verified:
+        if self._application is not None and not self._tracker.presence.ours:
             self._verify(await reading.owner(self._store), readable=True)
         if not self._tracker.recording:
             baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
@@ -294,7 +291,7 @@ class Listener:
         erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
-            self._tracker.decide(decisions, erased, self._moment_read(), complete=whole)
+            self._tracker.decide(decisions, erased, self._time_of_reading(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
         if position != self._position:
@@ -310,10 +307,10 @@ class Listener:
         decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
         self._channels_whole = False
         if decisions:
-            self._tracker.decide_recording(decisions, self._moment_read())
+            self._tracker.decide_recording(decisions, self._time_of_reading())
             self._hand_over()
 
-    def _moment_read(self) -> int:
+    def _time_of_reading(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
         now = self._clock.now()
         self._tracker.read_late(self._lateness.read(now), now)
@@ -347,7 +344,7 @@ class Listener:
             async for page in reading.names(self._store, shard_id, shard_count):
                 self._tracker.compare_names(page, self._clock.now())
                 standing.update(record.channel_id for record in page if isinstance(record, Channel))
-            self._tracker.names_end(standing, mark)
+            self._tracker.forget_other_names(standing, mark)
         except reading.CannotRead:
             return
         finally:
@@ -358,20 +355,21 @@ class Listener:
         if not (self._tracker.recording and self._tracker.sight.ready):
             return
         try:
-            seen = await reading.look(self._store, self._settings.shard_id, self._settings.shard_count)
-            self._verify(seen.owner, readable=True)
+            there = await reading.guilds(self._store, self._settings.shard_id, self._settings.shard_count)
+            self._verify(there.owner, readable=True)
         except reading.CannotRead:
             return
         except OtherApplication as refusal:
             self._end_for(refusal)
             return
-        self._tracker.look(seen.standings, seen.channels, self._clock.now())
+        self._tracker.compare_guilds(there.presences, there.channels, self._clock.now())
         self._hand_over()
 
     async def _ask(self) -> None:
         """Asks Discord about one guild, if there is one of which it is not known whether the bot is in it."""
         supervisor = self._supervisor
-        guild_id = self._tracker.presence.question(self._clock.now()) if self._verified else None
+        presence = self._tracker.presence
+        guild_id = presence.question(self._clock.now()) if presence.ours else None
         if guild_id is None or supervisor is None:
             return
         is_there = await supervisor.is_in(guild_id)
