@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from sqlite_service import files
-from sqlite_service.cleaning import Cleaner
+from sqlite_service.checkpointer import Checkpointer
 from sqlite_service.connection import Connection
 from sqlite_service.engine import Engine
 from sqlite_service.request import Statement
@@ -123,8 +123,8 @@ class Group:
         self._file = file
         self._go_on = threading.Event()
         self.connections: list[Connection] = []
-        self._cleaner = Cleaner(file, seconds=60)
-        self.writer = Writer(self._opened, self._cleaner, request_seconds=30)
+        self._checkpointer = Checkpointer(file, seconds=60)
+        self.writer = Writer(self._opened, self._checkpointer, request_seconds=30)
 
     def _opened(self) -> Connection:
         connection = Connection(self._file, read_only=False)
@@ -154,7 +154,7 @@ class Group:
 
     def close(self) -> None:
         self.writer.close()
-        self._cleaner.close()
+        self._checkpointer.close()
 
 
 @pytest.fixture
