@@ -52,6 +52,21 @@ def kept(engine: Engine) -> list[Any]:
     return [row[0] for row in rows.values]
 
 
+@pytest.mark.parametrize("change", ["ADD COLUMN more TEXT", "RENAME COLUMN id TO number"])
+def test_a_reader_that_knows_an_older_schema_answers_by_the_newer(engine: Engine, change: str) -> None:
+    """SQLite prepares with the columns that the connection knows, and notices the change at the first step."""
+    engine.execute([Statement(INSERT, (1,))])
+    engine.query([Statement("SELECT * FROM kept")])
+    engine.execute([Statement(f"ALTER TABLE kept {change}")])
+    (rows,) = engine.query([Statement("SELECT * FROM kept")]).outcomes
+    assert isinstance(rows, Rows)
+    assert [rows.columns, rows.values] == {
+        "ADD COLUMN more TEXT": [["id", "more"], [(1, None)]],
+        "RENAME COLUMN id TO number": [["number"], [(1,)]],
+    }[change]
+    assert len(rows.declared) == len(rows.columns)
+
+
 def test_every_write_gets_its_own_answer(engine: Engine) -> None:
     """Twelve threads write at once: each is told of its own row, and all rows stand."""
 
