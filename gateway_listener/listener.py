@@ -284,7 +284,7 @@ class Listener:
             if whole and known:
                 log_read, position = await reading.consent_log(self._store, Position())
         except reading.OtherLog:
-            log.warning("the consent log is another one than was known: it is read whole, as after a restore")
+            log.warning("the consent log is not the one that was followed (a restored backup?): all of it is read")
             self._channels_whole = whole = True
             known = 0  # rows of another log have numbers of old ones: any erasure in it may be new
             log_read, position = await reading.consent_log(self._store, Position())
@@ -374,7 +374,7 @@ class Listener:
             return
         is_there = await supervisor.is_in(guild_id)
         if self._tracker.answer(guild_id, is_there, self._clock.now()):
-            log.info("the bot is not in a server any more: if it stays so, its data are removed after thirty days")
+            log.info("the bot is no longer in a server: unless it is invited again, the data go after thirty days")
         self._hand_over()
 
     def _share_watermark(self) -> None:
