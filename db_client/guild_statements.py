@@ -142,9 +142,10 @@ def store_setting(setting: GuildSetting) -> list[Statement]:
         },
     )
     guild: Parameters = {"guild_id": setting.guild_id}
+    statements = [stored, Statement(ENSURE_GUILD, guild)]
     if setting.setting == "time_zone":
-        return [stored, Statement(ENSURE_GUILD, guild), Statement(STORE_TIME_ZONE, guild)]
-    return [stored, Statement(ENSURE_GUILD, guild)]
+        statements.append(Statement(STORE_TIME_ZONE, guild))
+    return statements
 
 
 STORE_RECORDING = """

@@ -147,8 +147,9 @@ def check(person: Person, now: int) -> None:
     _require(_SNOWFLAKE.holds(person.user_id, latest), "its user_id is not a snowflake")
     for table in TABLES:
         _check_rows(table, getattr(person, table), person.user_id, latest)
-    for check_one in (_check_decisions, _check_profile, _check_choices):
-        check_one(person)
+    _check_decisions(person)
+    _check_profile(person)
+    _check_choices(person)
     _check_sessions(person, latest)
     _check_places(person)
     _check_totals(person)
@@ -170,7 +171,8 @@ def _check_rows(table: str, rows: Sequence[Row], user_id: int, latest: int) -> N
         where = f"row {number} of its {table}"
         _require(row.keys() == columns.keys(), f"{where} has other columns")
         for name, kind in columns.items():
-            _require(kind.holds(row[name], latest), f"{name} in {where} is not {kind.must}")
+            if not kind.holds(row[name], latest):
+                raise Broken(f"{name} in {where} is not {kind.must}")
         _require(row.get("user_id", user_id) == user_id, f"{where} is about another person")
     keys = {tuple(row[name] for name in _KEYS[table]) for row in rows}
     _require(len(keys) == len(rows), f"two rows of its {table} have one key")

@@ -13,9 +13,9 @@ from typing import Any
 from db_client import rqlite
 from db_client.delivery import Delivery
 from db_client.erasure import LAST_DECISION, Erasure, erasures_in
+from db_client.erasure_follower import ErasureFollower
 from db_client.errors import NotKept, QueueFull, ServiceUnavailable, StatementRefused
 from db_client.queue_file import NewEntry, QueueFile, Settlement
-from db_client.queue_upkeep import QueueUpkeep
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
 from db_client.records import Newer, Record, Undecodable, from_json
 from db_client.sending import Sender
@@ -100,7 +100,7 @@ class Store:
         """Begins delivery in the background, in this process and in those forked from it later (at their first use)."""
         self._started = True
         self._own_delivery().start()
-        self._upkeep.start()
+        self._follower.start()
 
     def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> Receipt:
         """Commits records and notes to the queue file, together; when it returns they survive a power cut.
@@ -211,7 +211,7 @@ class Store:
         What is left stays in the file and is delivered by the next program that opens it.
         """
         emptied = self._own_delivery().stop(within)
-        self._upkeep.stop()
+        self._follower.stop()
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._queue.close()
         return emptied
@@ -221,7 +221,7 @@ class Store:
             self._renew_after_fork()
             if self._started:
                 self._delivery.start()
-                self._upkeep.start()
+                self._follower.start()
         return self._delivery
 
     def _put(self, records: Sequence[Record], notes: Mapping[str, str | None], waiter: Waiter | None = None) -> _Put:
@@ -234,7 +234,7 @@ class Store:
         self._puts: Together[_Put] = Together(self._commit)
         self._sender = Sender(self._queue, self._service, self._clock, self._settle)
         self._delivery = Delivery(self._queue, self._sender, commit=self._puts.act)
-        self._upkeep = QueueUpkeep(self._queue, self._service, self._clock, self._sender.count)
+        self._follower = ErasureFollower(self._queue, self._service, self._clock, self._sender.count)
         self._readers = concurrent.futures.ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._pid = os.getpid()
 

@@ -11,7 +11,7 @@ class OtherApplication(Exception):
         super().__init__(
             f"These data belong to application {theirs}, and DISCORD_BOT_TOKEN is one of application {ours}: nothing"
             f" was changed. Set a token of application {theirs}, or give application {ours} data of its own"
-            " (SQLITE_SERVICE_URL and QUEUE_FILE). If it is to take these over, tell the SQLite service, and start"
+            " (SQLITE_SERVICE_URL and QUEUE_FILE). To let it take these over, run this on the SQLite service and start"
             f" again: {take_over}."
         )
 

@@ -1,9 +1,28 @@
-"""One guild as the listener sees it: who sits where, and since when it was not seen, if it is not."""
+"""One guild as the listener sees it: its names, who sits where, and since when it was not seen, if it is not."""
 
 from __future__ import annotations
 
-from gateway_listener.names import Names
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gateway_listener.frames import ChannelInfo
 from gateway_listener.stays import Stay
+
+
+class Names(NamedTuple):
+    """What one guild and its voice and stage channels are called; in memory only. Never changed, but replaced."""
+
+    name: str
+    afk_channel_id: int | None
+    channels: Mapping[int, ChannelInfo]
+
+    def with_channel(self, channel: ChannelInfo) -> Names:
+        """The same with that channel, new or changed."""
+        return self._replace(channels={**self.channels, channel.channel_id: channel})
+
+    def without_channel(self, channel_id: int) -> Names:
+        """The same without that channel."""
+        return self._replace(channels={key: channel for key, channel in self.channels.items() if key != channel_id})
 
 
 class GuildState:

@@ -66,8 +66,6 @@ class Listener:
         """The token's, once Discord has said it."""
         self._owner: int | None = None
         """Whose the data are, as the service said last."""
-        self._verified = False
-        """True once it is known that the data are that application's."""
         self._refusal: OtherApplication | None = None
         self._channels_whole = True
         """The next look at the channels is at all of them."""
@@ -241,8 +239,7 @@ class Listener:
         if noted != ours:
             self._memory.application = ours
             self._recorder.hand_over([Note(APPLICATION, str(ours))], self._recorder.watermark)
-        self._verified = True
-        self._tracker.presence.trust()
+        self._tracker.presence.ours = True
 
     def _end_for(self, refusal: OtherApplication) -> None:
         self._refusal = refusal
@@ -273,7 +270,7 @@ class Listener:
             await asyncio.sleep(self._settings.timing.follow_every)
 
     async def _read_consent(self) -> None:
-        if not self._verified:  # before anything of it is taken up
+        if not self._tracker.presence.ours:  # before anything of it is taken up
             self._owner = await reading.owner(self._store)
             self._verify(self._owner, readable=True)
         if not self._tracker.recording:
@@ -290,14 +287,14 @@ class Listener:
             if whole and known:
                 log_read, position = await reading.consent_log(self._store, Position())
         except reading.OtherLog:
-            log.warning("the consent log is another one than was known: it is read whole, as after a restore")
+            log.warning("the consent log is not the one that was followed (a restored backup?): all of it is read")
             self._channels_whole = whole = True
             known = 0  # rows of another log have numbers of old ones: any erasure in it may be new
             log_read, position = await reading.consent_log(self._store, Position())
         erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
-            self._tracker.decide(decisions, erased, self._moment_read(), complete=whole)
+            self._tracker.decide(decisions, erased, self._time_of_reading(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
         if position != self._position:
@@ -313,10 +310,10 @@ class Listener:
         decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
         self._channels_whole = False
         if decisions:
-            self._tracker.decide_recording(decisions, self._moment_read())
+            self._tracker.decide_recording(decisions, self._time_of_reading())
             self._hand_over()
 
-    def _moment_read(self) -> int:
+    def _time_of_reading(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
         now = self._clock.now()
         self._tracker.read_late(self._lateness.read(now), now)
@@ -352,7 +349,7 @@ class Listener:
                 self._tracker.compare_names(page, self._clock.now())
                 self._hand_over()
                 standing.update(record.key for record in page)
-            self._tracker.names_end(standing, mark)
+            self._tracker.forget_other_names(standing, mark)
         except reading.CannotRead:
             return
         finally:
@@ -363,25 +360,26 @@ class Listener:
         if not (self._tracker.recording and self._tracker.sight.ready):
             return
         try:
-            seen = await reading.look(self._store, self._settings.shard_id, self._settings.shard_count)
-            self._verify(seen.owner, readable=True)
+            there = await reading.guilds(self._store, self._settings.shard_id, self._settings.shard_count)
+            self._verify(there.owner, readable=True)
         except reading.CannotRead:
             return
         except OtherApplication as refusal:
             self._end_for(refusal)
             return
-        self._tracker.look(seen.standings, seen.channels, self._moment_read())
+        self._tracker.compare_guilds(there.presences, there.channels, self._time_of_reading())
         self._hand_over()
 
     async def _ask(self) -> None:
         """Asks Discord about one guild, if there is one of which it is not known whether the bot is in it."""
         supervisor = self._supervisor
-        guild_id = self._tracker.presence.question(self._clock.now()) if self._verified else None
+        presence = self._tracker.presence
+        guild_id = presence.question(self._clock.now()) if presence.ours else None
         if guild_id is None or supervisor is None:
             return
         is_there = await supervisor.is_in(guild_id)
         if self._tracker.answer(guild_id, is_there, self._clock.now()):
-            log.info("the bot is not in a server any more: if it stays so, its data are removed after thirty days")
+            log.info("the bot is no longer in a server: unless it is invited again, the data go after thirty days")
         self._hand_over()
 
     def _share_watermark(self) -> None:

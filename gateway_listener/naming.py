@@ -11,10 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from db_client.records import Channel, Guild
-from gateway_listener.frames import ChannelChanged, ChannelDeleted, GuildChanged, RollCall
-from gateway_listener.guilds import GuildState
+from gateway_listener.frames import ChannelChanged, ChannelDeleted, ChannelInfo, GuildChanged, RollCall
+from gateway_listener.guilds import GuildState, Names
 from gateway_listener.ledger import Ledger
-from gateway_listener.names import Names
 
 
 class Naming:
@@ -61,7 +60,7 @@ class Naming:
             guild = known(guild_id)
             if guild is not None and channel_id not in self._channels[guild_id]:
                 self._owed[guild_id].add(channel_id)
-                self._pay(guild, channel_id, 0)
+                self._tell_owed(guild, channel_id, 0)
         ledger.touched.clear()
 
     def compare(self, guilds: Mapping[int, GuildState], stored: Iterable[Guild | Channel], now: int) -> None:
@@ -115,7 +114,7 @@ class Naming:
         known = self._channels[guild.guild_id].get(channel_id)
         if known is None:
             if channel_id in self._owed[guild.guild_id]:
-                self._pay(guild, channel_id, now)
+                self._tell_owed(guild, channel_id, now)
             return
         channel = None if guild.names is None else guild.names.channels.get(channel_id)
         if channel is None:
@@ -124,9 +123,9 @@ class Naming:
             self._ledger.items.append(gone)
             del self._channels[guild.guild_id][channel_id]
         elif channel.name and (known.name, known.channel_type) != (channel.name, channel.kind):
-            self._tell_channel(guild.guild_id, channel.channel_id, channel.name, channel.kind, now)
+            self._tell_channel(guild.guild_id, channel, now)
 
-    def _pay(self, guild: GuildState, channel_id: int, now: int) -> None:
+    def _tell_owed(self, guild: GuildState, channel_id: int, now: int) -> None:
         """Tells a name that is owed, if it is known."""
         names = guild.names
         if names is None:
@@ -136,14 +135,15 @@ class Naming:
         channel = names.channels.get(channel_id)
         if channel is not None and channel.name:
             self._owed[guild.guild_id].discard(channel_id)
-            self._tell_channel(guild.guild_id, channel_id, channel.name, channel.kind, now)
+            self._tell_channel(guild.guild_id, channel, now)
 
     def _tell_guild(self, guild_id: int, names: Names, now: int) -> None:
         record = Guild(guild_id, names.name, names.afk_channel_id, self._ledger.next_revision(now))
         self._guilds[guild_id] = record
         self._ledger.items.append(record)
 
-    def _tell_channel(self, guild_id: int, channel_id: int, name: str, kind: int, now: int) -> None:
-        record = Channel(channel_id, guild_id, name, kind, self._ledger.next_revision(now))
-        self._channels[guild_id][channel_id] = record
+    def _tell_channel(self, guild_id: int, channel: ChannelInfo, now: int) -> None:
+        revision = self._ledger.next_revision(now)
+        record = Channel(channel.channel_id, guild_id, channel.name, channel.kind, revision)
+        self._channels[guild_id][channel.channel_id] = record
         self._ledger.items.append(record)

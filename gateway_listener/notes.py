@@ -45,6 +45,16 @@ def recording_key(channel_id: int) -> str:
     return f"recording:{channel_id}"
 
 
+def unseen_key(guild_id: int) -> str:
+    """The note of when a guild in an outage was last seen."""
+    return f"unseen:{guild_id}"
+
+
+def left_key(guild_id: int) -> str:
+    """The note of since when the bot is, or was, not in a guild."""
+    return f"left:{guild_id}"
+
+
 def consent_key(user_id: int) -> str:
     """The note of a person who is in."""
     return f"consent:{user_id}"

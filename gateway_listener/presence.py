@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from db_client.records import GuildPresence
 from db_client.upkeep_statements import ABSENCE_COUNTS_MS, LEFT_GUILD_DAYS
 from gateway_listener.ledger import Ledger
+from gateway_listener.notes import left_key
 from gateway_listener.outbox import Note
 
 LEFT_MS = LEFT_GUILD_DAYS * 24 * 60 * 60 * 1000
@@ -21,7 +22,7 @@ ASK_AGAIN_MS = ABSENCE_COUNTS_MS // 2
 TRY_AGAIN_MS = 10 * 60 * 1000
 
 
-class Standing(NamedTuple):
+class StoredPresence(NamedTuple):
     """What the service has about a guild of which it has anything (milliseconds since 1970 UTC)."""
 
     guild_id: int
@@ -30,33 +31,29 @@ class Standing(NamedTuple):
     revision: int
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Standing:
+    def from_row(cls, row: Mapping[str, Any]) -> StoredPresence:
         """From a row of `db_client.reading_statements.guilds_of_shard`."""
         return cls(row["guild_id"], row["left_at"], row["absence_confirmed_at"], row["presence_revision"] or 0)
-
-
-def left_key(guild_id: int) -> str:
-    """The note of since when the bot is, or was, not in a guild."""
-    return f"left:{guild_id}"
 
 
 class Presence:
     """In which guilds of the shard the bot is; what is to be said goes into the ledger's items.
 
-    `here`: the guilds that Discord names in this gateway session; None before READY.
+    `here`: the guilds that Discord names in this gateway session; None before READY. `ours`: it is known that the data
+    are our application's; before that nothing is said of what was noticed.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self.here: set[int] | None = None
         self._ledger = ledger
-        self._ours = False
+        self.ours = False
         self._said: set[int] = set()
         self._left: dict[int, int] = {}
         """Which guilds the bot was found not to be in, in this run, and when."""
         self._away: dict[int, int] = {}
         """Since when the bot is, or was, not in a guild, until it is settled what that means for its channels."""
         self._news: dict[int, tuple[int | None, int | None]] = {}
-        self._doubted: dict[int, Standing] = {}
+        self._doubted: dict[int, StoredPresence] = {}
         self._ask_at: dict[int, int] = {}
         self._asking: set[int] = set()
 
@@ -69,10 +66,6 @@ class Presence:
         if watermark is not None and now - watermark >= LEFT_MS:
             for guild_id in self._ledger.channels.guild_ids() - self._away.keys():
                 self._note_away(guild_id, watermark)
-
-    def trust(self) -> None:
-        """The application is the one whose data these are: from now on what was noticed is said."""
-        self._ours = True
 
     # --- what Discord says ---
 
@@ -128,51 +121,51 @@ class Presence:
 
         What the gateway has said since the question counts, and the answer does not.
         """
-        standing = self._doubted.get(guild_id)
-        if guild_id not in self._asking or standing is None or is_there is None:
+        stored = self._doubted.get(guild_id)
+        if guild_id not in self._asking or stored is None or is_there is None:
             self._asking.discard(guild_id)
             return False
         self._asking.discard(guild_id)
         self._ask_at[guild_id] = now + ASK_AGAIN_MS
         if is_there:
             self._left.pop(guild_id, None)
-            if standing.left_at is not None:
+            if stored.left_at is not None:
                 self._news[guild_id] = None, None
             return False
-        if standing.left_at is None:
+        if stored.left_at is None:
             self.gone(guild_id, now)
             return True
-        self._news[guild_id] = standing.left_at, now
+        self._news[guild_id] = stored.left_at, now
         return False
 
     # --- what the service has ---
 
-    def compare(self, standings: Iterable[Standing], channel_ids: Collection[int], now: int) -> None:
+    def compare(self, presences: Iterable[StoredPresence], channel_ids: Collection[int], now: int) -> None:
         """Compares what the service has about the shard's guilds, and about which of their channels something was
         decided (`channel_ids`), with what Discord said: says it again where it differs, and doubts what nobody said.
         """
         if self.here is None:
             return
-        known = {standing.guild_id: standing for standing in standings}
+        known = {stored.guild_id: stored for stored in presences}
         self._doubted = {}
-        for guild_id, standing in known.items():
-            self._ledger.revision = max(self._ledger.revision, standing.revision)
+        for guild_id, stored in known.items():
+            self._ledger.revision = max(self._ledger.revision, stored.revision)
             if guild_id in self.here:
-                if standing.left_at is not None:
+                if stored.left_at is not None:
                     self._news[guild_id] = None, None
-            elif standing.left_at is None and guild_id in self._left:
+            elif stored.left_at is None and guild_id in self._left:
                 self._news[guild_id] = self._left[guild_id], None
-            elif standing.left_at is None or _to_confirm(standing, now):
-                self._doubted[guild_id] = standing
+            elif stored.left_at is None or _to_confirm(stored, now):
+                self._doubted[guild_id] = stored
         self._settle(known, channel_ids, now)
 
-    def _settle(self, known: Mapping[int, Standing], channel_ids: Collection[int], now: int) -> None:
+    def _settle(self, known: Mapping[int, StoredPresence], channel_ids: Collection[int], now: int) -> None:
         """Of a guild in which the bot was not for so long that its data may have been removed, the service's word
         counts about its channels: an exclusion goes that the service has no more. Else it stays, whatever was restored.
         """
         for guild_id, since in list(self._away.items()):
-            standing = known.get(guild_id)
-            if standing is not None and (standing.left_at is not None or guild_id not in (self.here or ())):
+            stored = known.get(guild_id)
+            if stored is not None and (stored.left_at is not None or guild_id not in (self.here or ())):
                 continue
             if now - since >= LEFT_MS:
                 self._ledger.forget_channels(guild_id, now, but=channel_ids)
@@ -181,8 +174,8 @@ class Presence:
 
     @property
     def unwritten(self) -> bool:
-        """True while there is something to say, and it may be said: it is our application that noticed it."""
-        return bool(self._news) and self._ours and self._ledger.recording
+        """True while there is something to say, and it may be said."""
+        return bool(self._news) and self.ours and self._ledger.recording
 
     def write(self, now: int) -> None:
         """Says what is new."""
@@ -193,7 +186,7 @@ class Presence:
             self._news.clear()
 
 
-def _to_confirm(standing: Standing, now: int) -> bool:
+def _to_confirm(stored: StoredPresence, now: int) -> bool:
     """True if the guild's data could go, but for a fresh confirmation that the bot is not there."""
-    long_ago = standing.left_at is not None and standing.left_at + LEFT_MS <= now
-    return long_ago and (standing.confirmed_at is None or abs(now - standing.confirmed_at) >= ASK_AGAIN_MS)
+    long_ago = stored.left_at is not None and stored.left_at + LEFT_MS <= now
+    return long_ago and (stored.confirmed_at is None or abs(now - stored.confirmed_at) >= ASK_AGAIN_MS)

@@ -25,7 +25,7 @@ from db_client.store import Store
 from gateway_listener.consent import Decision
 from gateway_listener.notes import Memory
 from gateway_listener.position import Position, Row
-from gateway_listener.presence import Standing
+from gateway_listener.presence import StoredPresence
 from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
@@ -147,18 +147,20 @@ def _owner(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return int(rows[0]["value"]) if rows else None
 
 
-class Look(NamedTuple):
+class StoredGuilds(NamedTuple):
     """What the service has about one shard's guilds, at one moment."""
 
     owner: int | None
-    standings: list[Standing]
+    presences: list[StoredPresence]
     channels: list[ChannelDecision]
 
 
-async def look(store: Store, shard_id: int, shard_count: int) -> Look:
+async def guilds(store: Store, shard_id: int, shard_count: int) -> StoredGuilds:
     """Whose data these are, in which guilds the bot is said to be, and everything decided about their channels."""
     shard = shard_id, shard_count
-    owned, guilds, channels = await _query(store, application(), guilds_of_shard(*shard), recording_after(0, *shard))
-    return Look(
-        _owner(owned), [Standing.from_row(row) for row in guilds], [ChannelDecision.from_row(row) for row in channels]
+    owned, presences, channels = await _query(store, application(), guilds_of_shard(*shard), recording_after(0, *shard))
+    return StoredGuilds(
+        _owner(owned),
+        [StoredPresence.from_row(row) for row in presences],
+        [ChannelDecision.from_row(row) for row in channels],
     )

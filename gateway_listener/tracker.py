@@ -24,9 +24,9 @@ from gateway_listener.flags import FlagHistory
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
 from gateway_listener.naming import Naming
-from gateway_listener.notes import BASELINE, NEVER, Memory, open_key
+from gateway_listener.notes import BASELINE, NEVER, Memory, open_key, unseen_key
 from gateway_listener.outbox import Item, Note
-from gateway_listener.presence import Presence, Standing
+from gateway_listener.presence import Presence, StoredPresence
 from gateway_listener.reconcile import Seat, last_known, reconcile
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
@@ -179,15 +179,17 @@ class Tracker:
         """Tells of those among the names that the service has which are other ones by now, or gone."""
         self._naming.compare(self._guilds, stored, self.pass_to(now))
 
-    def names_end(self, standing: set[str], mark: int) -> None:
+    def forget_other_names(self, standing: set[str], mark: int) -> None:
         """`standing`: the keys of all the names that the service had at `mark`; others have to be told anew."""
         self._naming.forget_others(self._known_guild, standing, mark)
 
-    def look(self, standings: Sequence[Standing], channels: Sequence[ChannelDecision], now: int) -> None:
+    def compare_guilds(
+        self, presences: Sequence[StoredPresence], channels: Sequence[ChannelDecision], now: int
+    ) -> None:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""
         self.decide_recording(channels, now)
         self._noticed_at = now = self._now
-        self.presence.compare(standings, {decision.channel_id for decision in channels}, now)
+        self.presence.compare(presences, {decision.channel_id for decision in channels}, now)
 
     def answer(self, guild_id: int, is_there: bool | None, now: int) -> bool:
         """Takes Discord's answer to a question of `presence`; True if the bot is not in the guild, which is news."""
@@ -300,13 +302,13 @@ class Tracker:
     def _note_unseen(self, guild: GuildState) -> None:
         if guild.seen_since is None:
             self._unseen_noted[guild.guild_id] = guild.unseen_since
-            self._ledger.items.append(Note(f"unseen:{guild.guild_id}", str(guild.unseen_since or NEVER)))
+            self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen_since or NEVER)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)
         if guild_id in self._unseen_noted:
             del self._unseen_noted[guild_id]
-            self._ledger.items.append(Note(f"unseen:{guild_id}", None))
+            self._ledger.items.append(Note(unseen_key(guild_id), None))
 
     # --- guilds ---
 

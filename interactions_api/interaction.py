@@ -19,7 +19,7 @@ Option: TypeAlias = str | int | float | bool
 
 DEFAULT_LOCALE = "en-US"
 GUILD_CONTEXT = 0
-GUILD_INSTALL = "0"
+GUILD_INSTALL = 0
 DEFAULT_SIZE_LIMIT = 10 * 2**20
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
@@ -145,7 +145,7 @@ def parse(body: bytes) -> Ping | Command | Component | Autocomplete | Other:
 def _shared(interaction: dict[str, Any]) -> tuple[int, int | None, Member, str, Address]:
     in_guild = interaction.get("context") in (GUILD_CONTEXT, None) and interaction.get("guild_id") is not None
     owners = interaction.get("authorizing_integration_owners")
-    if isinstance(owners, dict) and GUILD_INSTALL not in owners:
+    if isinstance(owners, dict) and str(GUILD_INSTALL) not in owners:
         in_guild = False  # the person added the bot to their account, and it is not in that guild
     return (
         _snowflake(interaction, "id"),

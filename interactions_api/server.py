@@ -11,7 +11,7 @@ from db_client.reading_statements import guild_settings, unrecorded_in_guild
 from db_client.snowflake import created_at
 from interactions_api.interaction import Command, Interaction
 from interactions_api.plan import Next, Plan, Rows, reading
-from interactions_api.telling import mentions
+from interactions_api.telling import in_days, mentions
 from interactions_api.words import Words
 
 
@@ -22,7 +22,7 @@ class Server(NamedTuple):
     zone_name: str
     leaderboard: bool
     retention_days: int | None
-    unrecorded: tuple[int, ...] = ()
+    unrecorded: tuple[int, ...]
 
     @classmethod
     def of(cls, rows: Rows, unrecorded: Rows) -> Server:
@@ -33,12 +33,12 @@ class Server(NamedTuple):
             zone = zone_named(name)
         except UnknownZone:  # it was known when it was chosen, to another version of the database
             zone, name = zone_named(DEFAULT_ZONE), DEFAULT_ZONE
-        days = values.get("retention_days")
+        kept_for = values.get("retention_days")
         return cls(
             zone,
             name,
             values.get("leaderboard") != "off",
-            int(days) if days else None,
+            int(kept_for) if kept_for else None,
             tuple(row["channel_id"] for row in unrecorded),
         )
 
@@ -46,7 +46,7 @@ class Server(NamedTuple):
         """That sessions are gone, where what is asked for reaches back beyond the retention; else nothing."""
         if self.retention_days is None or asked.from_at >= created_at(interaction.id) - self.retention_days * DAY_MS:
             return ""
-        return words("report.removed", days=str(self.retention_days))
+        return words("report.removed", days=in_days(words, self.retention_days))
 
     def not_recorded(self, words: Words) -> str:
         """In which channels nobody is recorded, if there are any."""

@@ -25,6 +25,11 @@ def duration(words: Words, ms: int) -> str:
     return words("duration.hours", hours=f"{hours}", minutes=f"{minutes:02}")
 
 
+def in_days(words: Words, number: int) -> str:
+    """So many days."""
+    return words("duration.day") if number == 1 else words("duration.days", days=str(number))
+
+
 def channel(name: str | None, channel_id: int) -> str:
     """A channel by its name, harmless; one whose name we never learnt as Discord's mention, which pings nobody."""
     return harmless(name) if name else f"<#{channel_id}>"

@@ -161,6 +161,8 @@ class Connection:
         values: list[Any] = []
         size = 0
         for row in self._cursor.execute(sql, parameters):
+            if not values:  # the first step notices if the schema is another than the connection knew
+                self._description = self._cursor.get_description()
             size += 64 * len(row) + sum(len(value) for value in row if isinstance(value, (str, bytes)))
             if size > RESULT_LIMIT:
                 self._cursor.close(force=True)
@@ -177,7 +179,7 @@ class Connection:
         self._started += 1
         if self._started > 1:
             raise _Stopped("several statements in one text: give each an element of its own")
-        self._description = cursor.get_description()
+        self._description = cursor.description  # by another way than after the first step: apsw remembers each
         self._is_readonly = cursor.is_readonly
         if self._read_only and not self._is_readonly:
             raise _Stopped("attempt to change database via query operation")

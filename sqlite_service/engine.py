@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 import apsw
 
-from sqlite_service import remains
-from sqlite_service.cleaning import Cleaner
+from sqlite_service import unused_bytes
+from sqlite_service.checkpointer import Checkpointer
 from sqlite_service.connection import Connection, DisallowedPragma
 from sqlite_service.request import Statement
 from sqlite_service.response import Answer, Outcome
@@ -46,16 +46,20 @@ class Engine:
         self._request_seconds = request_seconds
         self._readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._queries = 0
-        self._cleaner = Cleaner(file, seconds=clean_seconds)
-        self._writer = Writer(lambda: Connection(file, read_only=False), self._cleaner, request_seconds=request_seconds)
+        self._checkpointer = Checkpointer(file, seconds=clean_seconds)
+        self._writer = Writer(
+            lambda: Connection(file, read_only=False), self._checkpointer, request_seconds=request_seconds
+        )
         self._closing = threading.Event()
-        self._reminder = threading.Thread(target=self._remind, args=(clean_seconds / 4,), name="cleaning", daemon=True)
+        self._reminder = threading.Thread(
+            target=self._remind, args=(clean_seconds / 4,), name="checkpoints", daemon=True
+        )
         self._reminder.start()
 
     def _remind(self, seconds: float) -> None:
         """A service that nobody writes to any more is cleaned too."""
         while not self._closing.wait(seconds):
-            self._writer.clean()
+            self._writer.checkpoint()
 
     def execute(
         self,
@@ -122,7 +126,7 @@ class Engine:
             finally:
                 source.close()
             os.pwrite(descriptor, _JOURNAL_MODE_DELETE, _JOURNAL_MODE_AT)
-            remains.overwrite_all(descriptor)
+            unused_bytes.overwrite_all(descriptor)
             return os.fdopen(descriptor, "rb")
         except (apsw.Error, OSError) as problem:
             os.close(descriptor)
@@ -167,7 +171,7 @@ class Engine:
             except queue.Empty:
                 break
         self._writer.close()
-        self._cleaner.close()
+        self._checkpointer.close()
 
 
 def _copies_of(file: Path) -> str:

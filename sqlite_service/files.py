@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from sqlite_service import remains
+from sqlite_service import unused_bytes
 
 
 class CannotOpen(Exception):
@@ -73,7 +73,7 @@ def _overwrite_deleted(file: Path) -> None:
         return
     descriptor = os.open(file, os.O_RDWR)
     try:
-        remains.overwrite_all(descriptor)
+        unused_bytes.overwrite_all(descriptor)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

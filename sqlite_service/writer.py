@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from sqlite_service.cleaning import Cleaner
+from sqlite_service.checkpointer import Checkpointer
 from sqlite_service.connection import Connection, DisallowedPragma
 from sqlite_service.request import Statement
 from sqlite_service.response import Answer, Failure, Outcome
@@ -72,9 +72,9 @@ class Writer:
     wakes those it answered, and hands the lead to the first that came meanwhile.
     """
 
-    def __init__(self, opened: Callable[[], Connection], cleaner: Cleaner, *, request_seconds: float) -> None:
+    def __init__(self, opened: Callable[[], Connection], checkpointer: Checkpointer, *, request_seconds: float) -> None:
         self._opened = opened
-        self._cleaner = cleaner
+        self._checkpointer = checkpointer
         self._request_seconds = request_seconds
         self._connection: Connection | None = None
         self._connected()
@@ -103,10 +103,10 @@ class Writer:
         assert write.answer is not None  # noqa: S101 - applied
         return write.answer
 
-    def clean(self) -> None:
-        """Lets the cleaner do what is due, if no write is at work, whose leader does it."""
+    def checkpoint(self) -> None:
+        """Lets the checkpointer do what is due, if no write is at work, whose leader does it."""
         with self._mutex:
-            if self._working or self._closed or not self._cleaner.due():
+            if self._working or self._closed or not self._checkpointer.due():
                 return
             self._working = True
         self._lead()
@@ -115,8 +115,8 @@ class Writer:
         """Applies all that wait, the caller's own write first among them, and hands the lead on."""
         group = self._next_group()
         try:
-            if self._cleaner.due():
-                self._clean()
+            if self._checkpointer.due():
+                self._checkpoint()
             if group:
                 self._commit(group)
         finally:
@@ -131,9 +131,9 @@ class Writer:
                 if not write.leads:
                     write.waiting.release()
 
-    def _clean(self) -> None:
+    def _checkpoint(self) -> None:
         try:
-            self._cleaner.clean(self._connected())
+            self._checkpointer.checkpoint(self._connected())
         except Exception:
             log.exception("what was deleted is still in the file or its WAL")
 
@@ -144,7 +144,7 @@ class Writer:
             while self._working:
                 self._idle.wait()
         if self._connection is not None:
-            self._cleaner.detach(self._connection)
+            self._checkpointer.detach(self._connection)
             self._drop_connection()
 
     def _next_group(self) -> list[Write]:
@@ -254,7 +254,7 @@ class Writer:
     def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = self._opened()
-            self._cleaner.attach(self._connection)
+            self._checkpointer.attach(self._connection)
         return self._connection
 
     def _roll_back(self, *, broken: bool) -> None:

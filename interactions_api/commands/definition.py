@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from db_client.periods import Period
+from interactions_api.interaction import GUILD_CONTEXT, GUILD_INSTALL
 from interactions_api.words import Catalogues
 
 CHAT_INPUT = 1
 STRING, INTEGER, BOOLEAN, USER, CHANNEL = 3, 4, 5, 6, 7
 VOICE, STAGE = 2, 13
-GUILD_INSTALL, USER_INSTALL = 0, 1
-GUILD_CONTEXT, BOT_DM_CONTEXT = 0, 1
+USER_INSTALL = 1
+BOT_DM_CONTEXT = 1
 
 PERSONAL = frozenset({"opt_out", "my_data", "erase_me", "privacy"})
 """The commands that work in the bot's direct messages too, whatever servers the person has left or was banned from.

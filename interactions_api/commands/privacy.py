@@ -14,7 +14,7 @@ from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, reading
 from interactions_api.reply import moment
 from interactions_api.server import Server
-from interactions_api.telling import mentions
+from interactions_api.telling import in_days, mentions
 from interactions_api.words import Catalogues, Words
 
 NAME = "privacy"
@@ -43,8 +43,8 @@ def handle(command: Command, words: Words) -> Plan:
 
 
 def _here(words: Words, server: Server) -> str:
-    days, unrecorded = server.retention_days, server.unrecorded
-    kept = words("privacy.removed_here", days=str(days)) if days else words("privacy.kept_here")
+    kept_for, unrecorded = server.retention_days, server.unrecorded
+    kept = words("privacy.removed_here", days=in_days(words, kept_for)) if kept_for else words("privacy.kept_here")
     if not unrecorded:
         return f"{kept} {words('privacy.all_recorded')}"
     return f"{kept} {words('privacy.unrecorded', channels=mentions(words, unrecorded))}"

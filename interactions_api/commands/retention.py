@@ -7,6 +7,7 @@ from db_client.statements import Statement
 from db_client.upkeep_statements import past_sessions
 from interactions_api.plan import Rows
 from interactions_api.reply import Button, Message, Style, moment
+from interactions_api.telling import in_days
 from interactions_api.words import Words
 
 MOST_DAYS = 3650
@@ -28,7 +29,7 @@ def question(words: Words, action: str, days: int, now: int, would_go: Rows) -> 
     many = row["sessions"] > MOST_COUNTED
     text = words(
         "settings.shorten.question",
-        days=str(days),
+        days=in_days(words, days),
         before=moment(now - days * DAY_MS),
         sessions=words("settings.shorten.more_than", number=str(MOST_COUNTED)) if many else str(row["sessions"]),
         oldest=moment(row["oldest_at"]),

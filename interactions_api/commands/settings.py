@@ -16,7 +16,7 @@ from interactions_api.interaction import Autocomplete, Command, Component, Inter
 from interactions_api.plan import Plan, Rows, Say, Sentences, reading
 from interactions_api.reply import CHOICES_LIMIT, Message, harmless
 from interactions_api.server import Server, chosen_channel
-from interactions_api.telling import fitting
+from interactions_api.telling import fitting, in_days
 from interactions_api.words import Catalogues, Words
 
 NAME = "settings"
@@ -166,14 +166,16 @@ def _records(command: Command, words: Words) -> list[Record] | Say:
 def _what_stands(words: Words, title: Message, answers: Sequence[Rows]) -> Message:
     settings, unrecorded = answers
     server = Server.of(settings, unrecorded)
-    days = server.retention_days
+    kept_for = server.retention_days
     head = [
         title.content,
         words("settings.show.time_zone", zone=server.zone_name),
         words(
             "settings.show.leaderboard", choice=words(f"settings.leaderboard.{'on' if server.leaderboard else 'off'}")
         ),
-        words("settings.show.retention", days=str(days)) if days else words("settings.show.no_retention"),
+        words("settings.show.retention", days=in_days(words, kept_for))
+        if kept_for
+        else words("settings.show.no_retention"),
         words("settings.show.unrecorded" if unrecorded else "settings.show.all_recorded"),
     ]
     channels = [_unrecorded(row) for row in unrecorded]

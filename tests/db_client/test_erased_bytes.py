@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from db_client import queue_file, queue_upkeep
+from db_client import erasure_follower, queue_file
 from db_client.erasure import Erasure, left_of
 from db_client.errors import NotKept
 from db_client.queue_file import NewEntry, QueueFile
@@ -29,7 +29,7 @@ SECRET = b"secretname"
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     """What is done each half a minute is done each twentieth of a second."""
-    monkeypatch.setattr(queue_upkeep, "EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(erasure_follower, "EVERY_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -195,11 +195,11 @@ def test_a_file_that_is_clean_is_left_alone(service, tmp_path):
         def written() -> tuple[int, int]:
             return tuple((tmp_path / f"queue.db{suffix}").stat().st_mtime_ns for suffix in ("", "-wal"))
 
-        eventually(lambda: not made._queue._cleanings and made._upkeep._erasures, what="the file to be clean")
+        eventually(lambda: not made._queue._cleanings and made._follower._erasures, what="the file to be clean")
         made.stop(within=10)
         before = written()
         for _ in range(3):
-            made._upkeep.erase()
+            made._follower.erase()
             made._queue.clean()
         assert written() == before
         assert [record.decision for record in made.remembered_decisions()] == ["erase", "in"]
@@ -225,7 +225,7 @@ def test_a_file_that_was_set_aside_goes_with_the_first_erasure(service, tmp_path
         for name in ("queue.db.damaged-1", "queue.db.damaged-1-wal"):
             (tmp_path / name).write_bytes(SECRET)
             os.utime(tmp_path / name, times=(NOON / 1000 + 8 * 86_400,) * 2)
-        made._upkeep.erase()
+        made._follower.erase()
         assert SECRET in every_byte(tmp_path)
         made.keep([decision(7 * 86_400, "erase", user=42)])
         gone(tmp_path)

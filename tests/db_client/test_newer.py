@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from db_client import delivery, queue, queue_upkeep, reapply_consent, records
+from db_client import delivery, erasure_follower, queue, reapply_consent, records
 from db_client.erasure import Erasure, left_of
 from db_client.errors import NotKept
 from db_client.queue_file import NewEntry
@@ -112,7 +112,7 @@ def test_an_erasure_reaches_an_entry_of_a_newer_version(service, tmp_path):
 
 def test_an_erasure_elsewhere_is_learnt_while_delivery_waits(service, tmp_path, monkeypatch):
     """The service can be asked, so whoever was erased by another program goes from this file as well."""
-    monkeypatch.setattr(queue_upkeep, "EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(erasure_follower, "EVERY_SECONDS", 0.05)
     here, there = tmp_path / "here", tmp_path / "there"
     with store(here, service.url) as made, store(there, service.url) as other:
         put(made, sealed({"kind": "dream"}), person=None)

@@ -256,7 +256,7 @@ def test_an_erasure_that_was_decided_elsewhere_is_learnt_from_the_service(servic
         other.start()
         other.keep([decision(9, "erase", user=42)])
         eventually(other.idle, what="delivery")
-        assert made._upkeep.erase() == 2
+        assert made._follower.erase() == 2
         assert made.statistics().waiting == 1
         left = b"".join(path.read_bytes() for path in here.glob("queue.db*"))
     assert b"secretname" not in left

@@ -184,8 +184,8 @@ class Evening:
 
     # --- the listener ---
 
-    def start(self, *, new_disk: bool = False) -> None:
-        """kill -9, if one runs, and a new process."""
+    def start(self, *, new_disk: bool = False, application: int | None = APPLICATION) -> None:
+        """kill -9, if one runs, and a new process, which logs in at once (None: not yet)."""
         self.hang_up()
         self.gateway.forget()
         if new_disk:
@@ -203,7 +203,8 @@ class Evening:
         self.listener._supervisor = _Supervisor(self.beat)  # type: ignore[assignment]
         with self._handler:
             self.listener._take_up(remembered(self.disk.kept))
-            run_through(self.listener._logged_in(APPLICATION))
+            if application is not None:
+                run_through(self.listener._logged_in(application))
         self._every(run, 1.0, lambda: run_through(self._follow()))
         self._every(run, TURN_EVERY, self.listener._come_round)
         self._every(run, SAVE_EVERY, self.recorder.save)

@@ -27,7 +27,7 @@ from gateway_listener.frames import Content, Frame
 from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
 from gateway_listener.position import Position, Row
-from gateway_listener.presence import Standing
+from gateway_listener.presence import StoredPresence
 from gateway_listener.reading import channel_of, guild_of, session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
@@ -86,7 +86,7 @@ class Harness:
 
     def _new_tracker(self) -> Tracker:
         tracker = Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
-        tracker.presence.trust()
+        tracker.presence.ours = True
         return tracker
 
     def pass_ms(self, milliseconds: int) -> int:
@@ -276,16 +276,18 @@ class Harness:
         guilds = [guild_of(row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
         channels = [channel_of(row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
         self.tracker.compare_names([*guilds, *channels], self.now)
-        self.tracker.names_end({record.key for record in [*guilds, *channels]}, mark)
+        self.tracker.forget_other_names({record.key for record in [*guilds, *channels]}, mark)
         self._settle()
         return dict(drift)
 
     def look(self) -> None:
-        """Compares what the service has about the shard's guilds, as `Listener._look` does."""
+        """Compares what the service has about the shard's guilds, as `Listener._compare_guilds` does."""
         guilds = self.service.read(reading_statements.guilds_of_shard(*self.shard))
         channels = self.service.read(reading_statements.recording_after(0, *self.shard))
-        self.tracker.look(
-            [Standing.from_row(row) for row in guilds], [ChannelDecision.from_row(row) for row in channels], self.now
+        self.tracker.compare_guilds(
+            [StoredPresence.from_row(row) for row in guilds],
+            [ChannelDecision.from_row(row) for row in channels],
+            self.now,
         )
         self._settle()
 

@@ -185,7 +185,7 @@ def test_what_the_service_said_before_the_login_counts(monkeypatch: pytest.Monke
     does not get to hear of servers, in which none of them would be."""
     evening = Evening(monkeypatch)
     evening.service.write(Installation(8))
-    evening.start(new_disk=True)
+    evening.start(new_disk=True, application=None)
     evening.pass_ms(2000)
     assert evening.listener._tracker.recording
     evening.disk.up = False

@@ -241,9 +241,9 @@ def test_a_name_told_while_the_comparison_was_under_way_is_not_forgotten(world: 
     world.pass_ms(10)
     revision = world.tracker.revision
     world.tracker.compare_names([Channel(DESK, GUILD, "Older", 2, 0), Guild(GUILD, "Older", None, 0)], world.now)
-    world.tracker.names_end(set(), mark)
+    world.tracker.forget_other_names(set(), mark)
     assert (world.tracker.take(), world.tracker.revision) == ([], revision)
-    world.tracker.names_end(set(), revision)
+    world.tracker.forget_other_names(set(), revision)
     assert [type(item) for item in world.tracker.take()] == [Guild, Channel]
 
 

@@ -303,11 +303,11 @@ def test_another_shards_servers_are_left_to_it() -> None:
 def test_nothing_is_said_by_an_application_of_which_it_is_not_known_that_the_data_are_its(world: Harness) -> None:
     """What was noticed is said once that is known."""
     stranger = Harness(service=world.service)
-    stranger.tracker.presence._ours = False
+    stranger.tracker.presence.ours = False
     stranger.connect({OTHER: {}})
     stranger.see(frames.GuildGone(GUILD))
     assert (said(world), said(world, OTHER)) == ((None, None), None)
-    stranger.tracker.presence.trust()
+    stranger.tracker.presence.ours = True
     stranger.ack()
     assert (said(world), said(world, OTHER)) == ((stranger.now, None), (None, None))
 

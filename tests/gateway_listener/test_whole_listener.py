@@ -265,7 +265,7 @@ async def test_a_service_restored_from_a_backup_is_noticed_at_once(
         await stage.followed(listener, stage.ada)
         await stage.decide(stage.ada, "out")
         await stage.followed(listener, stage.ada, is_in=False)
-    assert "the consent log is another one than was known" in caplog.text
+    assert "the consent log is not the one that was followed" in caplog.text
 
 
 async def test_a_service_restored_and_grown_to_as_many_rows_is_noticed(stage: Scene) -> None:

@@ -174,10 +174,10 @@ def test_visibility_is_stored_and_told(endpoint):
     row = stored(endpoint, who)
     assert row is not None
     assert shown(endpoint, who) == [[discord.GUILD, created_at(second)]]
-    assert "**its members**, from now on" in said
+    assert "**its members** see your time: from now on" in said
     assert row["since"] == created_at(first)
     said = endpoint.says(command("opt_in", by=user(who)))
-    assert f"**its members**, what was recorded since <t:{created_at(second) // 1000}:f>" in said
+    assert f"**its members** see your time: what was recorded since <t:{created_at(second) // 1000}:f>" in said
     assert shown(endpoint, who) == [[discord.GUILD, created_at(second)]]
 
 

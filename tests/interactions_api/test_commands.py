@@ -62,8 +62,8 @@ def test_without_a_choice_nothing_is_chosen():
     assert isinstance(decision, ConsentDecision)
     assert (decision.visibility, decision.show_past) == (None, False)
     said = plan.stored([[row(used.id, opted_in=True)]])
-    assert "Your time on this server is seen by: **only you**." in said
-    assert "On other servers: **only you**." in said
+    assert "On this server **only you** see your time." in said
+    assert "On other servers **only you** see it." in said
 
 
 @pytest.mark.parametrize("choice", ["only_me", "server", "everywhere"])
@@ -90,18 +90,24 @@ def test_the_reply_says_who_sees_it_here_and_elsewhere_and_from_when_on():
     """Whatever was chosen where: the truth about this server first, then about the others."""
     used = parsed("opt_in")
     now, before = created_at(used.id), created_at(used.id) - 86_400_000
-    nobody, elsewhere = "Your time on this server is seen by: **only you**.", "On other servers: **only you**."
-    here, since = "Your time on this server is seen by: **its members**", f"since <t:{before // 1000}:f>."
+    nobody, elsewhere = "On this server **only you** see your time.", "On other servers **only you** see it."
+    here, since = "On this server **its members** see your time", f"since <t:{before // 1000}:f>."
     for shown, lines in (
         ([], [nobody, elsewhere]),
-        ([(GUILD, now)], [f"{here}, from now on.", elsewhere]),
-        ([(GUILD, before)], [f"{here}, what was recorded {since}", elsewhere]),
-        ([(GUILD, 0)], [f"{here}, all of it, from the beginning.", elsewhere]),
-        ([(5, 0), (6, now)], [nobody, "On other servers, as you chose there, by their members: **2**."]),
-        ([(0, now), (5, 0)], [f"{here}, from now on.", "On every server with this bot: **its members**, from now on."]),
+        ([(GUILD, now)], [f"{here}: from now on.", elsewhere]),
+        ([(GUILD, before)], [f"{here}: what was recorded {since}", elsewhere]),
+        ([(GUILD, 0)], [f"{here}: all of it, from the beginning.", elsewhere]),
+        ([(5, 0), (6, now)], [nobody, "On other servers members see it where you chose so (servers: **2**)."]),
+        (
+            [(0, now), (5, 0)],
+            [f"{here}: from now on.", "On every server with this bot **its members** see your time: from now on."],
+        ),
         (
             [(0, now), (GUILD, before)],
-            [f"{here}, what was recorded {since}", "On every server with this bot: **its members**, from now on."],
+            [
+                f"{here}: what was recorded {since}",
+                "On every server with this bot **its members** see your time: from now on.",
+            ],
         ),
     ):
         said = opt_in.handle(used, ENGLISH).stored([[row(used.id, opted_in=True, shown=shown)]])

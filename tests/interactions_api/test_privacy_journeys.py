@@ -26,15 +26,15 @@ def test_privacy_says_what_holds_here_and_what_one_chose(room: StudyRoom):
         content: str = outcome.content
         return content
 
-    assert "keeps it until its person erases it. All its voice channels are recorded." in said()
+    assert "keeps it until the person erases it. All its voice channels are recorded." in said()
     assert "**You** are not recorded." in said()
     room.use("settings", user, _guild=guild, **MANAGER, retention_days=30, do_not_record=quiet)
-    assert f"removes sessions 30 days after they ended. Nobody is recorded in: <#{quiet}>" in said()
+    assert f"removes sessions 30 days after they end. Nobody is recorded in: <#{quiet}>" in said()
     room.use("opt_in", user, _guild=guild, visibility="server", show_past=True)
-    assert "**You** are recorded since <t:" in said()
-    assert "Your time on this server is seen by: **its members**, all of it" in said()
+    assert "**You** have been recorded since <t:" in said()
+    assert "On this server **its members** see your time: all of it" in said()
     room.use("opt_out", user, _guild=guild)
-    assert "**You** are not recorded since <t:" in said()
+    assert "**You** have not been recorded since <t:" in said()
     assert "its members" not in said()
 
 
@@ -75,7 +75,7 @@ def banned(room: StudyRoom) -> int:
 def test_whoever_was_banned_reaches_their_data_in_direct_messages(room: StudyRoom, banned: int):
     """Sees what is stored, gets the file, stops it, and erases it by the buttons, with the servers of no interest."""
     use = {"_guild": None}
-    assert "by their members: **1**" in room.use("privacy", banned, **use).content
+    assert "(servers: **1**)" in room.use("privacy", banned, **use).content
     sent = room.use("my_data", banned, **use)
     [message] = eventually(
         lambda: [m for m in room.discord.messages(sent.id) if m["attachments"]], what="the file arrives"

@@ -32,7 +32,7 @@ def test_a_manager_decides_and_sees_what_stands(room: StudyRoom, guild: int):
     desk = room.channel("Desk", guild)
     said = room.use("settings", user, _guild=guild, **MANAGER, **SETTINGS, do_not_record=desk).content
     assert "Stored." in said
-    for part in ("**Europe/Berlin**", "Leaderboard: **off**", "**30** days", f"<#{desk}>"):
+    for part in ("**Europe/Berlin**", "Leaderboard: **off**", "**30 days**", f"<#{desk}>"):
         assert part in said
     assert stored(room, guild) == {"time_zone": "Europe/Berlin", "leaderboard": "off", "retention_days": "30"}
     [row] = room.rows("SELECT to_at FROM unrecorded_channels WHERE channel_id = :c", c=desk)
@@ -59,7 +59,7 @@ def test_nobody_else_changes_or_sees_anything(room: StudyRoom, guild: int, permi
 def test_an_administrator_may_too(room: StudyRoom, guild: int):
     """Administrator stands for every permission."""
     said = room.use("settings", room.person("Root"), _guild=guild, _permissions=1 << 3, retention_days=5)
-    assert "**5** days" in said.content
+    assert "**5 days**" in said.content
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_settings_are_kept_while_the_service_is_away(room: StudyRoom, guild: int
 # --- what members read of it ---
 
 REPORTS = ("voice_time", "sessions", "leaderboard", "channel_time")
-KEPT_30, NOBODY_IN = "removes sessions 30 days after they ended", "Nobody is recorded in:"
+KEPT_30, NOBODY_IN = "removes sessions 30 days after they end", "Nobody is recorded in:"
 
 
 def test_members_read_how_long_sessions_are_kept_where_a_period_reaches_further(room: StudyRoom, guild: int):
@@ -214,7 +214,7 @@ def test_a_retention_that_would_remove_sessions_asks_first(room: StudyRoom, guil
     assert sessions_left(room, guild) == [40, 20, 2]
     done = room.press(asked.custom_ids[0], mia, message=asked, guild=guild, permissions=1 << 5)
     assert done.type == 7
-    assert "removed **10** days after" in done.content
+    assert "removed **10 days** after" in done.content
     assert done.custom_ids == []
     assert stored(room, guild) == {"retention_days": "10"}
     assert sessions_left(room, guild) == [2]
@@ -233,7 +233,7 @@ def test_whoever_does_not_confirm_keeps_every_session(room: StudyRoom, guild: in
 
 def test_a_longer_retention_and_one_that_removes_nothing_are_not_asked_about(room: StudyRoom, guild: int, mia: int):
     """Nobody is held up for nothing."""
-    shown = {3650: "**3650**", 365: "**365**", 30: "Remove old", 2000: "**2000**", 0: "kept until"}
+    shown = {3650: "**3650 days**", 365: "**365 days**", 30: "Remove old", 2000: "**2000 days**", 0: "kept until"}
     for days, part in shown.items():
         said = room.use("settings", mia, _guild=guild, **MANAGER, retention_days=days)
         assert part in said.content

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from db_client.periods import Period, Window, bars_of, window_of
 from interactions_api.reply import length
-from interactions_api.telling import chart, duration, fitting, heat_map, how_many_fit
+from interactions_api.telling import chart, duration, fitting, heat_map, how_many_fit, in_days
 from interactions_api.words import Catalogues
 
 CATALOGUES = Catalogues.load()
@@ -19,6 +19,13 @@ ENGLISH, GERMAN = CATALOGUES.of("en-US"), CATALOGUES.of("de")
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 3_600_000
 NOW = int(datetime(2026, 3, 31, 20, tzinfo=BERLIN).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(("number", "english", "german"), [(1, "1 day", "1 Tag"), (30, "30 days", "30 Tage")])
+def test_one_day_is_singular(number, english, german):
+    """Not "1 days"."""
+    assert in_days(ENGLISH, number) == english
+    assert in_days(GERMAN, number) == german
 
 
 @pytest.mark.parametrize(

@@ -92,15 +92,15 @@ def test_a_choice_holds_on_the_server_where_it_was_made(room: StudyRoom):
     def seen() -> tuple[set[str], set[str]]:
         return seen_of(room, here, ben, ada), seen_of(room, there, ben, ada)
 
-    assert "On other servers: **only you**" in choose(here, "server")
+    assert "On other servers **only you** see it" in choose(here, "server")
     assert seen() == (EVERYTHING, set())
-    assert "by their members: **1**" in choose(there, "server")
+    assert "(servers: **1**)" in choose(there, "server")
     assert seen() == (EVERYTHING, EVERYTHING)
     said = choose(here, "only_me")
-    assert "Your time on this server is seen by: **only you**" in said
-    assert "by their members: **1**" in said
+    assert "On this server **only you** see your time" in said
+    assert "(servers: **1**)" in said
     assert seen() == (set(), EVERYTHING)
-    assert "On every server with this bot: **its members**, all of it" in choose(here, "everywhere")
+    assert "On every server with this bot **its members** see your time: all of it" in choose(here, "everywhere")
     assert seen() == (EVERYTHING, EVERYTHING)
     choose(here, "only_me")
     assert seen() == (set(), EVERYTHING)
@@ -114,16 +114,18 @@ def test_the_past_is_shown_by_choice_alone_and_the_reply_says_so(room: StudyRoom
     ben = room.person("Ben", "only_me")
     were_together(room, guild, ben)
     first = room.use("opt_in", ben, _guild=guild, visibility="server")
-    assert "**its members**, from now on" in first.content
+    assert "**its members** see your time: from now on" in first.content
     decided = created_at(first.id) // 1000
-    for locale, line in (("en-US", "was recorded since <t:{}:f>"), ("de", "was seit <t:{}:f> aufgezeichnet ist")):
+    for locale, line in (("en-US", "was recorded since <t:{}:f>"), ("de", "was seit <t:{}:f> aufgezeichnet wurde")):
         for command in ("opt_in", "privacy"):
             assert line.format(decided) in room.use(command, ben, _guild=guild, _locale=locale).content
     assert (
-        "**its members**, all of it"
+        "**its members** see your time: all of it"
         in room.use("opt_in", ben, _guild=guild, visibility="server", show_past=True).content
     )
-    assert "**its members**, all of it" in room.use("opt_in", ben, _guild=guild, visibility="server").content
+    assert (
+        "**its members** see your time: all of it" in room.use("opt_in", ben, _guild=guild, visibility="server").content
+    )
     room.use("opt_in", ben, _guild=guild, visibility="only_me")
     assert "from now on" in room.use("opt_in", ben, _guild=guild, visibility="server").content
 

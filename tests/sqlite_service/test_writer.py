@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from sqlite_service import files
-from sqlite_service.cleaning import Cleaner
+from sqlite_service.checkpointer import Checkpointer
 from sqlite_service.connection import Connection
 from sqlite_service.engine import Engine
 from sqlite_service.request import Statement
@@ -50,6 +50,21 @@ def kept(engine: Engine) -> list[Any]:
     (rows,) = engine.query([Statement("SELECT id FROM kept ORDER BY id")]).outcomes
     assert isinstance(rows, Rows)
     return [row[0] for row in rows.values]
+
+
+@pytest.mark.parametrize("change", ["ADD COLUMN more TEXT", "RENAME COLUMN id TO number"])
+def test_a_reader_that_knows_an_older_schema_answers_by_the_newer(engine: Engine, change: str) -> None:
+    """SQLite prepares with the columns that the connection knows, and notices the change at the first step."""
+    engine.execute([Statement(INSERT, (1,))])
+    engine.query([Statement("SELECT * FROM kept")])
+    engine.execute([Statement(f"ALTER TABLE kept {change}")])
+    (rows,) = engine.query([Statement("SELECT * FROM kept")]).outcomes
+    assert isinstance(rows, Rows)
+    assert [rows.columns, rows.values] == {
+        "ADD COLUMN more TEXT": [["id", "more"], [(1, None)]],
+        "RENAME COLUMN id TO number": [["number"], [(1,)]],
+    }[change]
+    assert len(rows.declared) == len(rows.columns)
 
 
 def test_every_write_gets_its_own_answer(engine: Engine) -> None:
@@ -123,8 +138,8 @@ class Group:
         self._file = file
         self._go_on = threading.Event()
         self.connections: list[Connection] = []
-        self._cleaner = Cleaner(file, seconds=60)
-        self.writer = Writer(self._opened, self._cleaner, request_seconds=30)
+        self._checkpointer = Checkpointer(file, seconds=60)
+        self.writer = Writer(self._opened, self._checkpointer, request_seconds=30)
 
     def _opened(self) -> Connection:
         connection = Connection(self._file, read_only=False)
@@ -154,7 +169,7 @@ class Group:
 
     def close(self) -> None:
         self.writer.close()
-        self._cleaner.close()
+        self._checkpointer.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Checkpoints, made so that nothing of a deleted row stays in the file or in its WAL. No threads here.
+"""Checkpointer, made so that nothing of a deleted row stays in the file or in its WAL. No threads here.
 
 `DESIGN.md`, "Erased is gone", says why each step is there.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import apsw
 
-from sqlite_service import remains
+from sqlite_service import unused_bytes
 from sqlite_service.connection import BUSY_MS, Connection
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _WAL_BYTES = 4_200_000
 _READERS_MS, _MOST_READERS_MS = 100, 500
 
 
-class Cleaner:
+class Checkpointer:
     """Copies the WAL into the file when it is full, and leaves nothing old in either once in `seconds`.
 
     They count from the first write after the last time. While a reader holds an older state it is tried again, after a
@@ -49,7 +49,7 @@ class Cleaner:
         connection.raw.set_wal_hook(self._committed)
         connection.raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._clean_at, self._was_full = 0, True
-        self.clean(connection)
+        self.checkpoint(connection)
 
     def _committed(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
         self._frames = frames
@@ -58,10 +58,10 @@ class Cleaner:
         return apsw.SQLITE_OK
 
     def due(self) -> bool:
-        """Whether `clean` has something to do now."""
+        """Whether `checkpoint` has something to do now."""
         return self._frames >= self._copy_at or time.monotonic() >= self._clean_at
 
-    def clean(self, connection: Connection) -> None:
+    def checkpoint(self, connection: Connection) -> None:
         """Does what is due; holds others up for a few milliseconds, and half a second if readers are in its way."""
         now = time.monotonic()
         whole = now >= self._clean_at
@@ -101,7 +101,7 @@ class Cleaner:
             try:
                 if raw.pragma("data_version") != version:
                     return False
-                remains.overwrite(self._descriptor, remains.pages_in_wal(self._wal, frames))
+                unused_bytes.overwrite(self._descriptor, unused_bytes.pages_in_wal(self._wal, frames))
             finally:
                 connection.control("ROLLBACK")
         if whole:
@@ -111,7 +111,7 @@ class Cleaner:
     def detach(self, connection: Connection) -> None:
         """Cleans for the last time; if nobody reads any more, closing the connection removes the WAL."""
         self._clean_at, self._was_full = 0, False
-        self.clean(connection)
+        self.checkpoint(connection)
         if self._clean_at == math.inf:
             connection.raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 

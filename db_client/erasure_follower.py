@@ -1,4 +1,4 @@
-"""Now and then: who was erased is learnt from the service, and nothing of them is left in the queue file.
+"""Follows who was erased, as the service knows it, so that nothing of them is left in the queue file.
 
 A thread of its own, so that delivery never waits for the questions or for the disk that they need.
 """
@@ -26,8 +26,8 @@ REMEMBERED_EVERY = 120  # of so many questions for erasures one, the first, asks
 log = logging.getLogger(__name__)
 
 
-class QueueUpkeep:
-    """The upkeep of one queue file in this process. `clock`: ms since 1970 UTC; `count` adds to one of its counters."""
+class ErasureFollower:
+    """Of one queue file in this process. `clock`: ms since 1970 UTC; `count` adds to one of its counters."""
 
     def __init__(
         self, queue: QueueFile, service: Service, clock: Callable[[], int], count: Callable[[str, str, int], None]
@@ -41,7 +41,7 @@ class QueueUpkeep:
         self._erasures: frozenset[Erasure] = frozenset()
         self._ended = threading.Event()
         self._starting = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="upkeep of the queue file", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="erasures", daemon=True)
 
     def start(self) -> None:
         """Begins, at once and once."""
@@ -62,9 +62,9 @@ class QueueUpkeep:
                     if not self._ended.is_set():
                         step()
                 except (ServiceUnavailable, Refused, NotKept) as problem:
-                    log.debug("upkeep of the queue file waits", extra={"problem": str(problem)})
+                    log.debug("erasures cannot be followed for now", extra={"problem": str(problem)})
                 except Exception as problem:
-                    log.exception("upkeep of the queue file failed", extra={"problem": type(problem).__name__})
+                    log.exception("erasures cannot be followed", extra={"problem": type(problem).__name__})
 
     def erase(self) -> int:
         """Asks the service who was erased of late, and of those whom the file still knows; how many entries went.
