@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from db_client.records import GuildSetting, Installation
+from db_client.records import GuildSetting
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
 from gateway_listener.application import OtherApplication, verified
 from gateway_listener.notes import APPLICATION
+from tests.gateway_listener.evening import APPLICATION as OURS
 from tests.gateway_listener.evening import Evening, run_through
 from tests.gateway_listener.processes import listener, logged, page, pages, variables_of
 from tests.services import RunningService
@@ -184,11 +185,11 @@ def test_what_the_service_said_before_the_login_counts(monkeypatch: pytest.Monke
     """A new disk has taken up who is in voice, and at the login the service cannot be asked: another application
     does not get to hear of servers, in which none of them would be."""
     evening = Evening(monkeypatch)
-    evening.service.write(Installation(8))
+    evening.pass_ms(2000)
     evening.start(new_disk=True, application=None)
     evening.pass_ms(2000)
     assert evening.listener._tracker.recording
     evening.disk.up = False
     with pytest.raises(OtherApplication):
         run_through(evening.listener._logged_in(7))
-    run_through(evening.listener._logged_in(8))
+    run_through(evening.listener._logged_in(OURS))
