@@ -8,7 +8,6 @@ long after, before anything of it is removed. Until there is an answer nothing i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
 
 from db_client.records import GuildPresence
 from db_client.upkeep_statements import ABSENCE_COUNTS_MS, LEFT_GUILD_DAYS
@@ -20,20 +19,6 @@ LEFT_MS = LEFT_GUILD_DAYS * 24 * 60 * 60 * 1000
 # A question that was answered comes again after the one, one that was not after the other.
 ASK_AGAIN_MS = ABSENCE_COUNTS_MS // 2
 TRY_AGAIN_MS = 10 * 60 * 1000
-
-
-class StoredPresence(NamedTuple):
-    """What the service has about a guild of which it has anything (milliseconds since 1970 UTC)."""
-
-    guild_id: int
-    left_at: int | None
-    confirmed_at: int | None
-    revision: int
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> StoredPresence:
-        """From a row of `db_client.reading_statements.guilds_of_shard`."""
-        return cls(row["guild_id"], row["left_at"], row["absence_confirmed_at"], row["presence_revision"] or 0)
 
 
 class Presence:
@@ -53,7 +38,7 @@ class Presence:
         self._away: dict[int, int] = {}
         """Since when the bot is, or was, not in a guild, until it is settled what that means for its channels."""
         self._news: dict[int, tuple[int | None, int | None]] = {}
-        self._doubted: dict[int, StoredPresence] = {}
+        self._doubted: dict[int, GuildPresence] = {}
         self._ask_at: dict[int, int] = {}
         self._asking: set[int] = set()
 
@@ -140,7 +125,7 @@ class Presence:
 
     # --- what the service has ---
 
-    def compare(self, presences: Iterable[StoredPresence], channel_ids: Collection[int], now: int) -> None:
+    def compare(self, presences: Iterable[GuildPresence], channel_ids: Collection[int], now: int) -> None:
         """Compares what the service has about the shard's guilds, and about which of their channels something was
         decided (`channel_ids`), with what Discord said: says it again where it differs, and doubts what nobody said.
         """
@@ -159,7 +144,7 @@ class Presence:
                 self._doubted[guild_id] = stored
         self._settle(known, channel_ids, now)
 
-    def _settle(self, known: Mapping[int, StoredPresence], channel_ids: Collection[int], now: int) -> None:
+    def _settle(self, known: Mapping[int, GuildPresence], channel_ids: Collection[int], now: int) -> None:
         """Of a guild in which the bot was not for so long that its data may have been removed, the service's word
         counts about its channels: an exclusion goes that the service has no more. Else it stays, whatever was restored.
         """
@@ -186,7 +171,7 @@ class Presence:
             self._news.clear()
 
 
-def _to_confirm(stored: StoredPresence, now: int) -> bool:
+def _to_confirm(stored: GuildPresence, now: int) -> bool:
     """True if the guild's data could go, but for a fresh confirmation that the bot is not there."""
     long_ago = stored.left_at is not None and stored.left_at + LEFT_MS <= now
     return long_ago and (stored.confirmed_at is None or abs(now - stored.confirmed_at) >= ASK_AGAIN_MS)
