@@ -40,7 +40,7 @@ class Presence:
         self._news: dict[int, tuple[int | None, int | None]] = {}
         self._doubted: dict[int, GuildPresence] = {}
         self._ask_at: dict[int, int] = {}
-        self._asking: set[int] = set()
+        self._asking: int | None = None
 
     def recall(self, away: Mapping[int, int], watermark: int | None, now: int) -> None:
         """Takes up what an earlier run noted, and when it saw the gateway last.
@@ -84,7 +84,8 @@ class Presence:
     def _heard_of(self, guild_id: int) -> None:
         self._left.pop(guild_id, None)
         self._doubted.pop(guild_id, None)
-        self._asking.discard(guild_id)
+        if guild_id == self._asking:
+            self._asking = None
 
     def _note_away(self, guild_id: int, since: int) -> None:
         self._away[guild_id] = since
@@ -93,24 +94,21 @@ class Presence:
     # --- what is asked ---
 
     def question(self, now: int) -> int | None:
-        """A guild about which Discord is to be asked now; `answered` says what came of it."""
-        due = (guild_id for guild_id in self._doubted if self._ask_at.get(guild_id, 0) <= now)
-        guild_id = next(due, None)
-        if guild_id is not None:
-            self._asking.add(guild_id)
-            self._ask_at[guild_id] = now + TRY_AGAIN_MS
-        return guild_id
+        """A guild about which Discord is to be asked now; `answered` says what came of it before the next question."""
+        self._asking = next((guild for guild in self._doubted if self._ask_at.get(guild, 0) <= now), None)
+        if self._asking is not None:
+            self._ask_at[self._asking] = now + TRY_AGAIN_MS
+        return self._asking
 
     def answered(self, guild_id: int, is_there: bool | None, now: int) -> bool:
         """Takes the answer (None: there was none); True if the bot is not in the guild, which is news.
 
         What the gateway has said since the question counts, and the answer does not.
         """
+        asked, self._asking = self._asking, None
         stored = self._doubted.get(guild_id)
-        if guild_id not in self._asking or stored is None or is_there is None:
-            self._asking.discard(guild_id)
+        if guild_id != asked or stored is None or is_there is None:
             return False
-        self._asking.discard(guild_id)
         self._ask_at[guild_id] = now + ASK_AGAIN_MS
         if is_there:
             self._left.pop(guild_id, None)
