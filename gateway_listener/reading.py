@@ -52,14 +52,11 @@ async def _query(store: Store, *statements: Statement) -> list[list[dict[str, An
 async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[VoiceSession]:
     """The open sessions of the shard's guilds, page by page: all in one answer would take memory that is not needed
     again. What this shard writes meanwhile may be in it or not."""
-    read: list[VoiceSession] = []
-    after = (0, 0)
-    while True:
-        (rows,) = await _query(store, open_sessions_of(shard_id, shard_count, after=after, limit=PAGE))
-        read.extend(session_of(row) for row in rows)
-        if len(rows) < PAGE:
-            return read
-        after = read[-1].guild_id, read[-1].user_id
+
+    def ask(guild_id: int, user_id: int) -> Statement:
+        return open_sessions_of(shard_id, shard_count, after=(guild_id, user_id), limit=PAGE)
+
+    return [session_of(row) async for rows in _pages(store, ask, "guild_id", "user_id") for row in rows]
 
 
 async def names(store: Store, shard_id: int, shard_count: int) -> AsyncIterator[list[Guild] | list[Channel]]:
@@ -71,15 +68,15 @@ async def names(store: Store, shard_id: int, shard_count: int) -> AsyncIterator[
         yield [Channel(**row) for row in rows]
 
 
-async def _pages(store: Store, ask: Callable[[int], Statement], key: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """What `ask` gives for the rows after a key, from the beginning to the end."""
-    after = 0
+async def _pages(store: Store, ask: Callable[..., Statement], *key: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """What `ask` gives for the rows after a key, a value for each of its columns, from the beginning to the end."""
+    after = [0 for _ in key]
     while True:
-        (rows,) = await _query(store, ask(after))
+        (rows,) = await _query(store, ask(*after))
         yield rows
         if len(rows) < PAGE:
             return
-        after = rows[-1][key]
+        after = [rows[-1][column] for column in key]
 
 
 async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
