@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from db_client.records import (
     Channel,
     ChannelRecording,
@@ -37,7 +39,7 @@ INSERT INTO installation (name, value) VALUES ('application_id', :application_id
 
 STORE_CHANNEL = """
 INSERT INTO channels (channel_id, guild_id, name, kind, deleted_at, revision)
-SELECT :channel_id, :guild_id, :name, :kind, :deleted_at, :revision
+SELECT :channel_id, :guild_id, :name, :channel_type, :deleted_at, :revision
  WHERE EXISTS (SELECT 1 FROM voice_sessions WHERE channel_id = :channel_id AND ended_at IS NOT NULL)
     OR EXISTS (SELECT 1 FROM voice_sessions WHERE channel_id = :channel_id AND ended_at IS NULL)
     ON CONFLICT (channel_id) DO UPDATE SET name = excluded.name, kind = excluded.kind,
@@ -54,32 +56,12 @@ INSERT INTO listener_watermarks (shard_id, observed_at) VALUES (:shard_id, :obse
 
 def store_guild(guild: Guild) -> list[Statement]:
     """The guild as last seen."""
-    return [
-        Statement(
-            STORE_GUILD,
-            {
-                "guild_id": guild.guild_id,
-                "name": guild.name,
-                "afk_channel_id": guild.afk_channel_id,
-                "revision": guild.revision,
-            },
-        )
-    ]
+    return [Statement(STORE_GUILD, asdict(guild))]
 
 
 def store_presence(presence: GuildPresence) -> list[Statement]:
     """Whether the bot is in the guild, as noticed last."""
-    return [
-        Statement(
-            STORE_PRESENCE,
-            {
-                "guild_id": presence.guild_id,
-                "left_at": presence.left_at,
-                "confirmed_at": presence.confirmed_at,
-                "revision": presence.revision,
-            },
-        )
-    ]
+    return [Statement(STORE_PRESENCE, asdict(presence))]
 
 
 def store_installation(installation: Installation) -> list[Statement]:
@@ -89,30 +71,18 @@ def store_installation(installation: Installation) -> list[Statement]:
 
 def store_channel(channel: Channel) -> list[Statement]:
     """The channel as last seen, as long as a session in it stands."""
-    return [
-        Statement(
-            STORE_CHANNEL,
-            {
-                "channel_id": channel.channel_id,
-                "guild_id": channel.guild_id,
-                "name": channel.name,
-                "kind": channel.channel_type,
-                "deleted_at": channel.deleted_at,
-                "revision": channel.revision,
-            },
-        )
-    ]
+    return [Statement(STORE_CHANNEL, asdict(channel))]
 
 
 def store_watermark(watermark: Watermark) -> list[Statement]:
     """The watermark moves forwards only."""
-    return [Statement(STORE_WATERMARK, {"shard_id": watermark.shard_id, "observed_at": watermark.observed_at})]
+    return [Statement(STORE_WATERMARK, asdict(watermark))]
 
 
 # --- what managers decide ---------------------------------------------------------------------------------------------
 
 STORE_SETTING = """
-INSERT INTO guild_settings (guild_id, setting, value, version) VALUES (:guild_id, :setting, :value, :version)
+INSERT INTO guild_settings (guild_id, setting, value, version) VALUES (:guild_id, :setting, :value, :interaction_id)
     ON CONFLICT (guild_id, setting) DO UPDATE SET value = excluded.value, version = excluded.version
  WHERE excluded.version > guild_settings.version
 """
@@ -132,17 +102,8 @@ UPDATE guilds
 
 def store_setting(setting: GuildSetting) -> list[Statement]:
     """The setting, where no newer decision stands."""
-    stored = Statement(
-        STORE_SETTING,
-        {
-            "guild_id": setting.guild_id,
-            "setting": setting.setting,
-            "value": setting.value,
-            "version": setting.interaction_id,
-        },
-    )
     guild: Parameters = {"guild_id": setting.guild_id}
-    statements = [stored, Statement(ENSURE_GUILD, guild)]
+    statements = [Statement(STORE_SETTING, asdict(setting)), Statement(ENSURE_GUILD, guild)]
     if setting.setting == "time_zone":
         statements.append(Statement(STORE_TIME_ZONE, guild))
     return statements

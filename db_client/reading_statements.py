@@ -87,12 +87,12 @@ def guild_names(shard_id: int, shard_count: int, *, after: int = 0, limit: int =
 
 
 def channel_names(shard_id: int, shard_count: int, *, after: int = 0, limit: int = 2**63 - 1) -> Statement:
-    """What one shard's channels are called here, by channel_id: channel_id, guild_id, name, kind, revision.
+    """What one shard's channels are called here, by channel_id: channel_id, guild_id, name, channel_type, revision.
 
     Those after `after`, `limit` at most; none that is marked deleted.
     """
     return Statement(
-        "SELECT channel_id, guild_id, name, kind, revision FROM channels"
+        "SELECT channel_id, guild_id, name, kind AS channel_type, revision FROM channels"
         " WHERE channel_id > :after AND deleted_at IS NULL AND (guild_id >> 22) % :shard_count = :shard_id"
         " ORDER BY channel_id LIMIT :limit",
         {"shard_id": shard_id, "shard_count": shard_count, "after": after, "limit": limit},
@@ -128,7 +128,7 @@ stored (guild_id) AS (
   SELECT guild_id FROM guilds
    UNION SELECT guild_id FROM ended UNION SELECT guild_id FROM open UNION SELECT guild_id FROM shown
 )
-SELECT stored.guild_id, g.left_at, g.absence_confirmed_at, g.presence_revision
+SELECT stored.guild_id, coalesce(g.presence_revision, 0) AS revision, g.left_at, g.absence_confirmed_at AS confirmed_at
   FROM stored LEFT JOIN guilds AS g ON g.guild_id = stored.guild_id
  WHERE stored.guild_id IS NOT NULL AND (stored.guild_id >> 22) % :shard_count = :shard_id
  ORDER BY stored.guild_id
@@ -138,7 +138,7 @@ SELECT stored.guild_id, g.left_at, g.absence_confirmed_at, g.presence_revision
 def guilds_of_shard(shard_id: int, shard_count: int) -> Statement:
     """Every guild of the shard of which anything is stored, and whether the bot is in it.
 
-    guild_id, left_at (ms since 1970 UTC; null: it is, as far as is known), absence_confirmed_at, presence_revision.
+    The fields of `GuildPresence`; left_at null: the bot is there, as far as is known.
     https://discord.com/developers/docs/events/gateway#sharding
     """
     return Statement(_GUILDS, {"shard_id": shard_id, "shard_count": shard_count})

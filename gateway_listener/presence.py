@@ -8,7 +8,6 @@ long after, before anything of it is removed. Until there is an answer nothing i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
 
 from db_client.records import GuildPresence
 from db_client.upkeep_statements import ABSENCE_COUNTS_MS, LEFT_GUILD_DAYS
@@ -20,20 +19,6 @@ LEFT_MS = LEFT_GUILD_DAYS * 24 * 60 * 60 * 1000
 # A question that was answered comes again after the one, one that was not after the other.
 ASK_AGAIN_MS = ABSENCE_COUNTS_MS // 2
 TRY_AGAIN_MS = 10 * 60 * 1000
-
-
-class StoredPresence(NamedTuple):
-    """What the service has about a guild of which it has anything (milliseconds since 1970 UTC)."""
-
-    guild_id: int
-    left_at: int | None
-    confirmed_at: int | None
-    revision: int
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> StoredPresence:
-        """From a row of `db_client.reading_statements.guilds_of_shard`."""
-        return cls(row["guild_id"], row["left_at"], row["absence_confirmed_at"], row["presence_revision"] or 0)
 
 
 class Presence:
@@ -53,9 +38,9 @@ class Presence:
         self._away: dict[int, int] = {}
         """Since when the bot is, or was, not in a guild, until it is settled what that means for its channels."""
         self._news: dict[int, tuple[int | None, int | None]] = {}
-        self._doubted: dict[int, StoredPresence] = {}
+        self._doubted: dict[int, GuildPresence] = {}
         self._ask_at: dict[int, int] = {}
-        self._asking: set[int] = set()
+        self._asking: int | None = None
 
     def recall(self, away: Mapping[int, int], watermark: int | None, now: int) -> None:
         """Takes up what an earlier run noted, and when it saw the gateway last.
@@ -99,7 +84,8 @@ class Presence:
     def _heard_of(self, guild_id: int) -> None:
         self._left.pop(guild_id, None)
         self._doubted.pop(guild_id, None)
-        self._asking.discard(guild_id)
+        if guild_id == self._asking:
+            self._asking = None
 
     def _note_away(self, guild_id: int, since: int) -> None:
         self._away[guild_id] = since
@@ -108,24 +94,21 @@ class Presence:
     # --- what is asked ---
 
     def question(self, now: int) -> int | None:
-        """A guild about which Discord is to be asked now; `answered` says what came of it."""
-        due = (guild_id for guild_id in self._doubted if self._ask_at.get(guild_id, 0) <= now)
-        guild_id = next(due, None)
-        if guild_id is not None:
-            self._asking.add(guild_id)
-            self._ask_at[guild_id] = now + TRY_AGAIN_MS
-        return guild_id
+        """A guild about which Discord is to be asked now; `answered` says what came of it before the next question."""
+        self._asking = next((guild for guild in self._doubted if self._ask_at.get(guild, 0) <= now), None)
+        if self._asking is not None:
+            self._ask_at[self._asking] = now + TRY_AGAIN_MS
+        return self._asking
 
     def answered(self, guild_id: int, is_there: bool | None, now: int) -> bool:
         """Takes the answer (None: there was none); True if the bot is not in the guild, which is news.
 
         What the gateway has said since the question counts, and the answer does not.
         """
+        asked, self._asking = self._asking, None
         stored = self._doubted.get(guild_id)
-        if guild_id not in self._asking or stored is None or is_there is None:
-            self._asking.discard(guild_id)
+        if guild_id != asked or stored is None or is_there is None:
             return False
-        self._asking.discard(guild_id)
         self._ask_at[guild_id] = now + ASK_AGAIN_MS
         if is_there:
             self._left.pop(guild_id, None)
@@ -140,7 +123,7 @@ class Presence:
 
     # --- what the service has ---
 
-    def compare(self, presences: Iterable[StoredPresence], channel_ids: Collection[int], now: int) -> None:
+    def compare(self, presences: Iterable[GuildPresence], channel_ids: Collection[int], now: int) -> None:
         """Compares what the service has about the shard's guilds, and about which of their channels something was
         decided (`channel_ids`), with what Discord said: says it again where it differs, and doubts what nobody said.
         """
@@ -159,7 +142,7 @@ class Presence:
                 self._doubted[guild_id] = stored
         self._settle(known, channel_ids, now)
 
-    def _settle(self, known: Mapping[int, StoredPresence], channel_ids: Collection[int], now: int) -> None:
+    def _settle(self, known: Mapping[int, GuildPresence], channel_ids: Collection[int], now: int) -> None:
         """Of a guild in which the bot was not for so long that its data may have been removed, the service's word
         counts about its channels: an exclusion goes that the service has no more. Else it stays, whatever was restored.
         """
@@ -186,7 +169,7 @@ class Presence:
             self._news.clear()
 
 
-def _to_confirm(stored: StoredPresence, now: int) -> bool:
+def _to_confirm(stored: GuildPresence, now: int) -> bool:
     """True if the guild's data could go, but for a fresh confirmation that the bot is not there."""
     long_ago = stored.left_at is not None and stored.left_at + LEFT_MS <= now
     return long_ago and (stored.confirmed_at is None or abs(now - stored.confirmed_at) >= ASK_AGAIN_MS)

@@ -19,13 +19,12 @@ from db_client.reading_statements import (
     watermark,
 )
 from db_client.reading_statements import open_sessions as open_sessions_of
-from db_client.records import Channel, Guild, VoiceSession
+from db_client.records import Channel, Guild, GuildPresence, VoiceSession
 from db_client.statements import Statement
 from db_client.store import Store
 from gateway_listener.consent import Decision
 from gateway_listener.notes import Memory
 from gateway_listener.position import Position, Row
-from gateway_listener.presence import StoredPresence
 from gateway_listener.recording import ChannelDecision
 
 WITHIN = 2.5
@@ -53,44 +52,31 @@ async def _query(store: Store, *statements: Statement) -> list[list[dict[str, An
 async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[VoiceSession]:
     """The open sessions of the shard's guilds, page by page: all in one answer would take memory that is not needed
     again. What this shard writes meanwhile may be in it or not."""
-    read: list[VoiceSession] = []
-    after = (0, 0)
-    while True:
-        (rows,) = await _query(store, open_sessions_of(shard_id, shard_count, after=after, limit=PAGE))
-        read.extend(session_of(row) for row in rows)
-        if len(rows) < PAGE:
-            return read
-        after = read[-1].guild_id, read[-1].user_id
 
+    def ask(guild_id: int, user_id: int) -> Statement:
+        return open_sessions_of(shard_id, shard_count, after=(guild_id, user_id), limit=PAGE)
 
-def guild_of(row: Mapping[str, Any]) -> Guild:
-    """A row of `guild_names` as the record that would write it."""
-    return Guild(row["guild_id"], row["name"], row["afk_channel_id"], row["revision"])
-
-
-def channel_of(row: Mapping[str, Any]) -> Channel:
-    """A row of `channel_names` as the record that would write it."""
-    return Channel(row["channel_id"], row["guild_id"], row["name"], row["kind"], row["revision"])
+    return [session_of(row) async for rows in _pages(store, ask, "guild_id", "user_id") for row in rows]
 
 
 async def names(store: Store, shard_id: int, shard_count: int) -> AsyncIterator[list[Guild] | list[Channel]]:
     """What the shard's guilds, and then its channels that are not marked deleted, are called there, page by page."""
     shard = shard_id, shard_count
     async for rows in _pages(store, lambda after: guild_names(*shard, after=after, limit=PAGE), "guild_id"):
-        yield [guild_of(row) for row in rows]
+        yield [Guild(**row) for row in rows]
     async for rows in _pages(store, lambda after: channel_names(*shard, after=after, limit=PAGE), "channel_id"):
-        yield [channel_of(row) for row in rows]
+        yield [Channel(**row) for row in rows]
 
 
-async def _pages(store: Store, ask: Callable[[int], Statement], key: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """What `ask` gives for the rows after a key, from the beginning to the end."""
-    after = 0
+async def _pages(store: Store, ask: Callable[..., Statement], *key: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """What `ask` gives for the rows after a key, a value for each of its columns, from the beginning to the end."""
+    after = [0 for _ in key]
     while True:
-        (rows,) = await _query(store, ask(after))
+        (rows,) = await _query(store, ask(*after))
         yield rows
         if len(rows) < PAGE:
             return
-        after = rows[-1][key]
+        after = [rows[-1][column] for column in key]
 
 
 async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
@@ -151,7 +137,7 @@ class StoredGuilds(NamedTuple):
     """What the service has about one shard's guilds, at one moment."""
 
     owner: int | None
-    presences: list[StoredPresence]
+    presences: list[GuildPresence]
     channels: list[ChannelDecision]
 
 
@@ -161,6 +147,6 @@ async def guilds(store: Store, shard_id: int, shard_count: int) -> StoredGuilds:
     owned, presences, channels = await _query(store, application(), guilds_of_shard(*shard), recording_after(0, *shard))
     return StoredGuilds(
         _owner(owned),
-        [StoredPresence.from_row(row) for row in presences],
+        [GuildPresence(**row) for row in presences],
         [ChannelDecision.from_row(row) for row in channels],
     )

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from db_client.records import Channel, Guild, VoiceSession
+from db_client.records import Channel, Guild, GuildPresence, VoiceSession
 from gateway_listener import frames, heal
 from gateway_listener.consent import Decision
 from gateway_listener.flags import FlagHistory
@@ -26,7 +26,7 @@ from gateway_listener.ledger import Ledger
 from gateway_listener.naming import Naming
 from gateway_listener.notes import BASELINE, NEVER, Memory, open_key, unseen_key
 from gateway_listener.outbox import Item, Note
-from gateway_listener.presence import Presence, StoredPresence
+from gateway_listener.presence import Presence
 from gateway_listener.reconcile import Seat, last_known, reconcile
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
@@ -183,9 +183,7 @@ class Tracker:
         """`standing`: the keys of all the names that the service had at `mark`; others have to be told anew."""
         self._naming.forget_others(self._known_guild, standing, mark)
 
-    def compare_guilds(
-        self, presences: Sequence[StoredPresence], channels: Sequence[ChannelDecision], now: int
-    ) -> None:
+    def compare_guilds(self, presences: Sequence[GuildPresence], channels: Sequence[ChannelDecision], now: int) -> None:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""
         self.decide_recording(channels, now)
         self._noticed_at = now = self._now

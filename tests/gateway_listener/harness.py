@@ -20,15 +20,23 @@ from typing import Any
 import db_client
 from db_client import reading_statements
 from db_client.erasure import Erasure, left_of
-from db_client.records import ChannelRecording, ConsentDecision, Record, Watermark, from_json
+from db_client.records import (
+    Channel,
+    ChannelRecording,
+    ConsentDecision,
+    Guild,
+    GuildPresence,
+    Record,
+    Watermark,
+    from_json,
+)
 from gateway_listener import frames
 from gateway_listener.consent import Decision
 from gateway_listener.frames import Content, Frame
 from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
 from gateway_listener.position import Position, Row
-from gateway_listener.presence import StoredPresence
-from gateway_listener.reading import channel_of, guild_of, session_of
+from gateway_listener.reading import session_of
 from gateway_listener.recorder import coalesced, notes_with
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
@@ -273,8 +281,8 @@ class Harness:
         rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]
         mark = self.tracker.revision
         drift = self.tracker.compare(rows, mark, self.now)
-        guilds = [guild_of(row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
-        channels = [channel_of(row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
+        guilds = [Guild(**row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
+        channels = [Channel(**row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
         self.tracker.compare_names([*guilds, *channels], self.now)
         self.tracker.forget_other_names({record.key for record in [*guilds, *channels]}, mark)
         self._settle()
@@ -285,7 +293,7 @@ class Harness:
         guilds = self.service.read(reading_statements.guilds_of_shard(*self.shard))
         channels = self.service.read(reading_statements.recording_after(0, *self.shard))
         self.tracker.compare_guilds(
-            [StoredPresence.from_row(row) for row in guilds],
+            [GuildPresence(**row) for row in guilds],
             [ChannelDecision.from_row(row) for row in channels],
             self.now,
         )
