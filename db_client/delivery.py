@@ -17,6 +17,7 @@ from db_client.queue_file import Position, QueueFile
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
 from db_client.records import Newer
 from db_client.sending import Batch, Sender
+from program.logs import cause
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
@@ -205,8 +206,8 @@ class Delivery:
                 self._failed("newer", str(entry))
             except NotKept as problem:
                 self._failed("queue_file", str(problem))
-            except Exception:
-                log.exception("delivery met an error of its own and goes on")
+            except Exception as problem:  # noqa: BLE001 (the next turn may go well)
+                log.error("delivery met an error of its own and goes on", extra=cause(problem))
                 self._failed("error", "see the log")
 
     def _next_turn(self) -> Callable[[], None] | None:

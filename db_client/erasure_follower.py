@@ -17,6 +17,7 @@ from db_client.queue_file import QueueFile
 from db_client.service import Service
 from db_client.snowflake import created_at
 from db_client.statements import Statement
+from program.logs import cause
 
 EVERY_SECONDS = 30.0  # half as long at least, and half as long again at most
 ANSWER_SECONDS = 10.0
@@ -63,8 +64,8 @@ class ErasureFollower:
                         step()
                 except (ServiceUnavailable, Refused, NotKept) as problem:
                     log.debug("erasures cannot be followed for now", extra={"problem": str(problem)})
-                except Exception as problem:
-                    log.exception("erasures cannot be followed", extra={"problem": type(problem).__name__})
+                except Exception as problem:  # noqa: BLE001 (the next time may go well)
+                    log.error("erasures cannot be followed", extra=cause(problem))
 
     def erase(self) -> int:
         """Asks the service who was erased of late, and of those whom the file still knows; how many entries went.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections import Counter
 from collections.abc import Callable
 
@@ -26,6 +25,7 @@ from gateway_listener.settings import Settings
 from gateway_listener.stays import stay_ids
 from gateway_listener.supervisor import Supervisor
 from gateway_listener.tracker import Tracker
+from program.logs import cause
 
 log = logging.getLogger(__name__)
 
@@ -157,11 +157,7 @@ class Listener:
 
     def _tell_failure(self, problem: Exception) -> None:
         self._counts["failed"] += 1
-        place = traceback.extract_tb(problem.__traceback__)[-1]
-        log.error(  # without the exception's text, which may hold an id
-            "a frame could not be followed; the next roll call puts it right",
-            extra={"cause": type(problem).__name__, "place": f"{place.name}:{place.lineno}"},
-        )
+        log.error("a frame could not be followed; the next roll call puts it right", extra=cause(problem))
 
     def _feel(self, content: Content, now: int) -> int | None:
         """What the frame says about the connection; since when frames are being read late after it."""

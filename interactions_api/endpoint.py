@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from interactions_api.interaction import (
 )
 from interactions_api.plan import Later, Plan, Say
 from interactions_api.words import Catalogues, Words
+from program.logs import cause
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Endpoint:
         except Malformed:
             raise
         except Exception as problem:  # noqa: BLE001 - the person waits, and is told
-            log.error("an interaction failed", extra={"problem": type(problem).__name__, "at": _where(problem)})
+            log.error("an interaction failed", extra=cause(problem))
             return Answer(reply.message(words("failed")), "failed", "failed")
 
     def _answer_command(self, command: Command, words: Words, deadline: float) -> Answer:
@@ -114,9 +114,3 @@ class Endpoint:
 def _suggestions(typed: Autocomplete) -> Sequence[tuple[str, str]]:
     suggest = SUGGESTIONS.get(typed.name)
     return suggest(typed) if suggest else []
-
-
-def _where(problem: Exception) -> str:
-    """The places in the code that the exception passed, without its message, which may quote somebody's data."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 
 from program.environment import Environment
@@ -72,3 +73,13 @@ def set_up(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+
+
+def cause(problem: BaseException) -> dict[str, str]:
+    """What may be logged of an exception, as `extra`: its type and the places in the code that it passed, newest first.
+
+    Its text may quote somebody's data.
+    """
+    frames = reversed(traceback.extract_tb(problem.__traceback__))
+    at = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in frames)
+    return {"problem": type(problem).__name__, "at": at}

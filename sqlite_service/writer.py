@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import apsw
 
+from program.logs import cause
 from sqlite_service.checkpointer import Checkpointer
 from sqlite_service.connection import Connection, DisallowedPragma
 from sqlite_service.request import Statement
@@ -134,8 +135,8 @@ class Writer:
     def _checkpoint(self) -> None:
         try:
             self._checkpointer.checkpoint(self._connected())
-        except Exception:
-            log.exception("what was deleted is still in the file or its WAL")
+        except Exception as problem:  # noqa: BLE001 - the next time may go well
+            log.error("what was deleted is still in the file or its WAL", extra=cause(problem))
 
     def close(self) -> None:
         """Waits for what is being applied, then closes the connection, whose WAL was copied into the file."""
@@ -161,8 +162,8 @@ class Writer:
             return
         except apsw.Error as problem:
             failure = self._not_applied(problem)
-        except Exception:
-            log.exception("a write failed for a reason of the service's own")
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the group is answered
+            log.error("a write failed for a reason of the service's own", extra=cause(problem))
             failure = NotApplied("internal error: see the service's log")
         self._roll_back(broken=not isinstance(failure, DiskFull))
         if isinstance(failure, DiskFull) and len(group) > 1:

@@ -5,7 +5,7 @@ import logging
 import sys
 
 from program.environment import Environment
-from program.logs import JsonFormatter, LogSettings, TextFormatter
+from program.logs import JsonFormatter, LogSettings, TextFormatter, cause
 
 
 def record(message="delivered", **extra):
@@ -47,3 +47,14 @@ def test_settings_come_from_two_variables():
     """LOG_LEVEL and LOG_FORMAT, with readable defaults."""
     assert LogSettings.read(Environment({})) == LogSettings("info", "text")
     assert LogSettings.read(Environment({"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"})) == LogSettings("debug", "json")
+
+
+def test_of_an_exception_its_text_is_not_logged():
+    """It may quote somebody's data: the type and the places are enough to find the fault."""
+    try:
+        int("Ada's number")
+    except ValueError as problem:
+        said = cause(problem)
+    assert said["problem"] == "ValueError"
+    assert "test_logs.py:" in said["at"]
+    assert "Ada" not in str(said)
