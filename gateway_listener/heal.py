@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from db_client.records import Retraction, VoiceSession
+from db_client.records import VoiceSession
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
 from gateway_listener.notes import open_key
@@ -72,12 +72,12 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
     if row.started_at > began and not stay.contested:
         stay.contested = True
         ledger.taken_back.add((row.guild_id, row.channel_id))
-        ledger.items.append(Retraction(row.session_id, row.user_id, ledger.next_revision(now)))
+        ledger.retract(row, now)
         for session in running:
             ledger.write_again(stay, session.session_id, now)
         return
     for session in running:
-        ledger.items.append(Retraction(session.session_id, row.user_id, ledger.next_revision(now)))
+        ledger.retract(session, now)
         ledger.items.append(Note(open_key(session.session_id), None))
     stay.go_on_from(row)
     ledger.write_again(stay, row.session_id, now)

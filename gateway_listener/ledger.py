@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
-from db_client.records import Retraction
+from db_client.records import Retraction, VoiceSession
 from gateway_listener.consent import Consents, Decision
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
@@ -37,7 +37,7 @@ class Ledger:
         self.touched: dict[tuple[int, int], None] = {}
         """Guild and channel of what was recorded since the names were last looked at."""
         self.taken_back: set[tuple[int, int]] = set()
-        """Guild and channel of what is written anew since then, as it may have gone, and the channel's name with it."""
+        """Guild and channel of what was taken back or written anew since then: the name may have gone with it."""
         self.revision = 0
         self._stays: dict[int, tuple[Stay, ...]] = {}
         self._ended: tuple[deque[tuple[int, Stay]], deque[tuple[int, Stay]]] = (deque(), deque())
@@ -184,7 +184,7 @@ class Ledger:
             for session in stay.recorded:
                 self.items.append(Note(open_key(session.session_id), None))
                 if since:
-                    self.items.append(Retraction(session.session_id, user_id, self.next_revision(now)))
+                    self.retract(session, now)
             stay.recorded = ()
 
     def _note_consent(self, user_id: int) -> None:
@@ -228,6 +228,7 @@ class Ledger:
         for change in changes(stay.recorded, desired, again=stay.doubted) if stay.recorded else desired:
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))
+                self.taken_back.add(place)
             else:
                 self.items.append(change)
                 self.touched[place] = None
@@ -236,6 +237,11 @@ class Ledger:
             self.revision = stay.written_at = revision
         stay.recorded = tuple(desired)
         stay.doubted = False
+
+    def retract(self, session: VoiceSession, now: int) -> None:
+        """The session must not stand in the service; the name of its channel may go there with it."""
+        self.items.append(Retraction(session.session_id, session.user_id, self.next_revision(now)))
+        self.taken_back.add((session.guild_id, session.channel_id))
 
     def write_again(self, stay: Stay, session_id: str, now: int) -> None:
         """The service does not have this session as it should: it is written anew, with a newer revision."""

@@ -277,6 +277,19 @@ def test_a_session_that_is_taken_back_and_written_anew_has_its_name(world: Harne
     assert channels(world) == {DESK: ("Desk", False)}
 
 
+def test_a_visit_that_is_taken_back_takes_the_name_along(world: Harness) -> None:
+    """It was over before the bot saw anything again, and consent does not cover all of that time."""
+    world.hello()
+    world.opt_out(ADA, world.pass_ms(10))
+    world.opt_in(ADA, world.pass_ms(10))
+    world.state(ADA, DESK)
+    assert channels(world) == {DESK: ("Desk", False)}
+    world.see(frames.GuildGone(GUILD))
+    assert channels(world) == {}
+    world.roll_call(GUILD, {ADA: DESK})
+    assert channels(world) == {DESK: ("Desk", False)}
+
+
 def test_a_channel_that_was_not_recorded_before_anybody_came(world: Harness) -> None:
     """Both decisions are heard of later: the first made the service drop the session, and with it the name."""
     before = [ChannelRecording(world.service.interaction(NOON + at), GUILD, DESK, at == 20) for at in (10, 20)]
