@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from db_client.records import VoiceSession
 from db_client.statements import Statement
+
+SESSION_COLUMNS = ", ".join(VoiceSession._fields)
 
 # Where the person of a row of opt_in_users shows their time, and from when on: [[guild_id, ms since 1970 UTC], ...].
 SHOWN = """(SELECT json_group_array(json_array(guild_id, shown_from))
@@ -59,7 +62,7 @@ def open_sessions(
     """
     guild_id, user_id = after
     return Statement(
-        "SELECT * FROM voice_sessions"
+        f"SELECT {SESSION_COLUMNS} FROM voice_sessions"  # noqa: S608
         " WHERE ended_at IS NULL AND (guild_id, user_id) > (:guild_id, :user_id)"
         " AND (guild_id >> 22) % :shard_count = :shard_id"
         " ORDER BY guild_id, user_id LIMIT :limit",

@@ -14,6 +14,7 @@ import json
 from collections.abc import Sequence
 
 from db_client.periods import Window
+from db_client.reading_statements import SESSION_COLUMNS
 from db_client.report_windows import (
     BLOCK_MS,
     CHANNEL_SHARES,
@@ -315,13 +316,19 @@ def person_counts(user_id: int) -> Statement:
 
 def person_profile(user_id: int) -> Statement:
     """The person's row of opt_in_users, all columns; no row if there is none."""
-    return Statement("SELECT * FROM opt_in_users WHERE user_id = :user_id", {"user_id": user_id})
+    return Statement(
+        "SELECT user_id, username, display_name, avatar_url, opted_in, since, version FROM opt_in_users"
+        " WHERE user_id = :user_id",
+        {"user_id": user_id},
+    )
 
 
 def person_visible_on(user_id: int) -> Statement:
     """The person's rows of visible_on, all columns."""
     return Statement(
-        "SELECT * FROM visible_on WHERE user_id = :user_id ORDER BY guild_id, version", {"user_id": user_id}
+        "SELECT user_id, guild_id, version, shown_from FROM visible_on"
+        " WHERE user_id = :user_id ORDER BY guild_id, version",
+        {"user_id": user_id},
     )
 
 
@@ -337,7 +344,7 @@ def person_sessions(user_id: int, *, after: tuple[int, int, str] = (0, 0, ""), l
     """The person's sessions in all servers behind `after`, all columns, by (guild_id, started_at, session_id)."""
     guild_id, started_at, session_id = after
     return Statement(
-        "SELECT * FROM voice_sessions WHERE user_id = :user_id"
+        f"SELECT {SESSION_COLUMNS} FROM voice_sessions WHERE user_id = :user_id"
         " AND (guild_id, started_at, session_id) > (:guild_id, :started_at, :session_id)"
         " ORDER BY guild_id, started_at, session_id LIMIT :limit",
         {
@@ -356,7 +363,8 @@ _OWN_PLACES = "SELECT DISTINCT guild_id, channel_id FROM voice_sessions WHERE us
 def person_totals(user_id: int) -> Statement:
     """The person's rows of voice_totals, all columns (they follow from the sessions)."""
     return Statement(
-        f"SELECT t.* FROM ({_OWN_PLACES}) AS p CROSS JOIN blocks AS b CROSS JOIN voice_totals AS t"
+        "SELECT t.guild_id, t.block, t.channel_id, t.user_id, t.sessions, t.counted_ms, t.afk_ms"
+        f" FROM ({_OWN_PLACES}) AS p CROSS JOIN blocks AS b CROSS JOIN voice_totals AS t"
         " WHERE t.guild_id = p.guild_id AND t.block = b.block AND t.channel_id = p.channel_id AND t.user_id = :user_id"
         " ORDER BY t.guild_id, t.block, t.channel_id",
         {"user_id": user_id},

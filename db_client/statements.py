@@ -4,8 +4,9 @@ The texts stand by what happens in them: `consent_statements`, `session_statemen
 `upkeep_statements`, `reading_statements`, `report_statements`; `record_statements` says which a record needs.
 
 No text reads a clock or a random number: rqlite would replay it differently, and a repeated write would differ from
-the first. Four rules of the design are kept in them, at the writer: consent (a session is cut to the person's consent
-intervals), erasure is final, one seat, and twice is once.
+the first. None asks a table for `*`: a connection that still knows an older schema (rqlite has several) would answer it
+under the names of before. Four rules of the design are kept in them, at the writer: consent (a session is cut to the
+person's consent intervals), erasure is final, one seat, and twice is once.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import apsw
 
 from db_client import migrations
@@ -70,3 +73,13 @@ def test_every_guild_of_which_something_is_stored_has_a_row_and_no_departure():
         "SELECT guild_id, name, time_zone, left_at, absence_confirmed_at FROM guilds ORDER BY 1"
     ).fetchall()  # fmt: skip
     assert rows == [(10, "ten", "Europe/Berlin", None, None), *((g, "", None, None, None) for g in (20, 30, 40))]
+
+
+def test_no_statement_asks_a_table_for_whatever_columns_it_has():
+    """After a migration a connection that knows the older schema, as rqlite has some, answers `*` under the names of
+    before; a statement that names its columns is right on every connection."""
+    folder = migrations.SCHEMA_FOLDER.parent
+    for file in (*folder.glob("*_statements.py"), *folder.glob("report_*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.match(r"\s*SELECT (\w+\.)?\*", node.value), f"{file.name}: {node.value}"
