@@ -232,8 +232,8 @@ class Ledger:
             else:
                 self.items.append(change)
                 self.touched[place] = None
-                if stay.doubted:
-                    self.taken_back.add(place)
+                if stay.doubted or stay.has_ended(change.session_id):
+                    self.taken_back.add(place)  # the service may have had no place for it as it was before
             self.revision = stay.written_at = revision
         stay.recorded = tuple(desired)
         stay.doubted = False

@@ -70,6 +70,10 @@ class Stay:
         """True if that session was handed to the recorder and not taken back."""
         return any(session.session_id == session_id for session in self.recorded)
 
+    def has_ended(self, session_id: str) -> bool:
+        """True if that session was handed to the recorder as one that is over."""
+        return any(session.session_id == session_id and session.ended_at is not None for session in self.recorded)
+
     def go_on_from(self, session: VoiceSession) -> None:
         """This stay turns out to be the continuation of a session that stands open in the service."""
         self.stay_id = session.session_id

@@ -81,5 +81,5 @@ def cause(problem: BaseException) -> dict[str, str]:
     Its text may quote somebody's data.
     """
     frames = reversed(traceback.extract_tb(problem.__traceback__))
-    at = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in frames)
+    at = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
     return {"problem": type(problem).__name__, "at": at}

@@ -290,6 +290,23 @@ def test_a_visit_that_is_taken_back_takes_the_name_along(world: Harness) -> None
     assert channels(world) == {DESK: ("Desk", False)}
 
 
+def test_a_visit_that_the_service_takes_only_as_it_ended_in_truth_has_its_name(world: Harness) -> None:
+    """A clock that was behind made it reach into another session, so the service had no place for it at first."""
+    world.state(ADA, DESK)
+    world.pass_ms(100)
+    world.service.write(Retraction(world.rows(ADA)[0]["session_id"], ADA, world.now + 9))
+    world.state(ADA, SOFA)
+    (stay,) = (stay for stay in world.tracker._ledger.stays_of(ADA, GUILD) if stay.channel_id == SOFA)
+    world.pass_ms(100)
+    world.state(ADA, None)
+    world.service.write(Retraction(stay.stay_id, ADA, world.now + 9))
+    assert channels(world) == {}
+    stay.ended_at = world.now - 50
+    world.tracker._ledger.changed(stay, world.now + 20)
+    world.hand_over()
+    assert channels(world) == {SOFA: ("Sofa", False)}
+
+
 def test_a_channel_that_was_not_recorded_before_anybody_came(world: Harness) -> None:
     """Both decisions are heard of later: the first made the service drop the session, and with it the name."""
     before = [ChannelRecording(world.service.interaction(NOON + at), GUILD, DESK, at == 20) for at in (10, 20)]
