@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from db_client.records import VoiceSession
 from db_client.statements import Statement
 
@@ -99,6 +102,17 @@ def channel_names(shard_id: int, shard_count: int, *, after: int = 0, limit: int
         " WHERE channel_id > :after AND deleted_at IS NULL AND (guild_id >> 22) % :shard_count = :shard_id"
         " ORDER BY channel_id LIMIT :limit",
         {"shard_id": shard_id, "shard_count": shard_count, "after": after, "limit": limit},
+    )
+
+
+def nameless_channels(channel_ids: Sequence[int]) -> Statement:
+    """Of these channels those in which a session stands, and which have no name here: channel_id."""
+    return Statement(
+        "SELECT c.value AS channel_id FROM json_each(:channel_ids) AS c"
+        " WHERE NOT EXISTS (SELECT 1 FROM channels AS n WHERE n.channel_id = c.value)"
+        " AND (EXISTS (SELECT 1 FROM voice_sessions AS s WHERE s.channel_id = c.value AND s.ended_at IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM voice_sessions AS s WHERE s.channel_id = c.value AND s.ended_at IS NULL))",
+        {"channel_ids": json.dumps(list(channel_ids))},
     )
 
 

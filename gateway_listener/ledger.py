@@ -183,6 +183,7 @@ class Ledger:
         for stay in self._stays.get(user_id, ()):
             for session in stay.recorded:
                 self.items.append(Note(open_key(session.session_id), None))
+                self.taken_back.add((session.guild_id, session.channel_id))
                 if since:
                     self.retract(session, now)
             stay.recorded = ()

@@ -346,6 +346,8 @@ class Listener:
                 self._hand_over()
                 standing.update(record.key for record in page)
             self._tracker.forget_other_names(standing, mark)
+            async for missing in reading.nameless(self._store, self._tracker.channels_without_name()):
+                self._tracker.tell_names(missing)
         except reading.CannotRead:
             return
         finally:

@@ -8,7 +8,7 @@ has (`compare`): names go there with the last session of their channel, whatever
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from db_client.records import Channel, Guild
 from gateway_listener.frames import ChannelChanged, ChannelDeleted, ChannelInfo, GuildChanged, RollCall
@@ -97,6 +97,23 @@ class Naming:
             guild = known(stay.guild_id)
             if guild is not None and guild.names is not None and stay.channel_id in guild.names.channels:
                 self._ledger.touched[stay.guild_id, stay.channel_id] = None
+
+    def untold(self, guilds: Iterable[GuildState]) -> list[int]:
+        """The channels of these guilds, as far as they are seen, of which no name was told."""
+        return [
+            channel_id
+            for guild in guilds
+            if guild.seen_since is not None and guild.names is not None
+            for channel_id in guild.names.channels
+            if channel_id not in self._channels[guild.guild_id]
+        ]
+
+    def tell(self, guilds: Iterable[GuildState], channel_ids: Collection[int]) -> None:
+        """Sees to it that the names of these channels are told."""
+        for guild in guilds:
+            if guild.names is not None:
+                for channel_id in guild.names.channels.keys() & set(channel_ids):
+                    self._ledger.touched[guild.guild_id, channel_id] = None
 
     def _renew(self, guild: GuildState, now: int) -> None:
         self._renew_guild(guild, now)

@@ -14,6 +14,7 @@ from db_client.reading_statements import (
     consent_between,
     guild_names,
     guilds_of_shard,
+    nameless_channels,
     newest_seq,
     recording_after,
     watermark,
@@ -66,6 +67,13 @@ async def names(store: Store, shard_id: int, shard_count: int) -> AsyncIterator[
         yield [Guild(**row) for row in rows]
     async for rows in _pages(store, lambda after: channel_names(*shard, after=after, limit=PAGE), "channel_id"):
         yield [Channel(**row) for row in rows]
+
+
+async def nameless(store: Store, channel_ids: Sequence[int]) -> AsyncIterator[set[int]]:
+    """Of these channels those that should have a name there, and have none, page by page."""
+    for start in range(0, len(channel_ids), PAGE):
+        (rows,) = await _query(store, nameless_channels(channel_ids[start : start + PAGE]))
+        yield {row["channel_id"] for row in rows}
 
 
 async def _pages(store: Store, ask: Callable[..., Statement], *key: str) -> AsyncIterator[list[dict[str, Any]]]:

@@ -14,7 +14,7 @@ Times are milliseconds since 1970 UTC and never run backwards here: an earlier o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from db_client.records import Channel, Guild, GuildPresence, VoiceSession
@@ -182,6 +182,14 @@ class Tracker:
     def forget_other_names(self, standing: set[str], mark: int) -> None:
         """`standing`: the keys of all the names that the service had at `mark`; others have to be told anew."""
         self._naming.forget_others(self._known_guild, standing, mark)
+
+    def channels_without_name(self) -> list[int]:
+        """The channels of guilds that are seen, of which the service is not known to have a name."""
+        return self._naming.untold(self._known_guilds().values())
+
+    def tell_names(self, channel_ids: Collection[int]) -> None:
+        """Something is recorded in these channels, and their names are not: they are told."""
+        self._naming.tell(self._known_guilds().values(), channel_ids)
 
     def compare_guilds(self, presences: Sequence[GuildPresence], channels: Sequence[ChannelDecision], now: int) -> None:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""

@@ -285,6 +285,8 @@ class Harness:
         channels = [Channel(**row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
         self.tracker.compare_names([*guilds, *channels], self.now)
         self.tracker.forget_other_names({record.key for record in [*guilds, *channels]}, mark)
+        asked = reading_statements.nameless_channels(self.tracker.channels_without_name())
+        self.tracker.tell_names({row["channel_id"] for row in self.service.read(asked)})
         self._settle()
         return dict(drift)
 

@@ -385,6 +385,17 @@ def test_a_name_that_the_service_dropped_by_itself_comes_back(world: Harness) ->
     assert channels(world) == {DESK: ("Desk", False)}
 
 
+def test_a_name_that_was_lost_in_an_earlier_run_comes_back(world: Harness) -> None:
+    """Nobody remembers the stay any more, but a session stands in the channel, and Discord says what it is called."""
+    world.state(ADA, DESK)
+    world.state(ADA, None)
+    world.service.connection.execute("DELETE FROM channels")
+    world.restart()
+    world.connect({GUILD: {}})
+    world.compare()
+    assert channels(world) == {DESK: ("Desk", False)}
+
+
 def test_names_come_page_by_page(world: Harness) -> None:
     """Each once, wherever a page ends: of the shard's guilds, and its channels that are not deleted."""
     for place in range(5):
