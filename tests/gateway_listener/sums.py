@@ -73,7 +73,8 @@ def wrong_afk(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
 def _may_be_marked(truth: Truth, came_at: int, row: Row, times: Sequence[Span]) -> bool:
     """Who was seen coming is marked as it was then; who was found there, as it was at some moment since they came."""
     begun = row["started_at"]
-    moments = {came_at, begun, *(edge for span in times for edge in span if came_at <= edge <= begun)}
+    edges = (edge for span in times for edge in span if came_at - truth.slack <= edge <= begun + truth.slack)
+    moments = {came_at, begun, *edges}
     for since, until in truth.seen.get(row["guild_id"], ()):
         if since + truth.slack < came_at and begun < until - truth.slack and not truth.slack:
             moments = {came_at}
