@@ -7,21 +7,42 @@ import os
 import socket
 import threading
 import time
+from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from db_client.errors import OutcomeUnknown, ServiceUnavailable
 
+
+class _Healing(Retry):
+    """A service that is slow is not asked a second time: it is at work on the first question, and would do both."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> _Healing:
+        """As of any Retry, but for an answer that does not come in time, which is raised."""
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 # Heals a refused connection and one that the server closed while it was idle, at once and once; never sleeps and never
 # obeys Retry-After, which no deadline bounds. Every write may be sent twice, so POST is safe. Waiting is delivery's.
-HEALED_ONCE = Retry(
+HEALED_ONCE = _Healing(
     total=1,
     connect=1,
     read=1,
@@ -33,7 +54,7 @@ HEALED_ONCE = Retry(
     respect_retry_after_header=False,
     raise_on_status=False,
 )
-ATTEMPTS = 2
+CONNECTS = 2
 CONNECT_SECONDS = 1.0
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -123,7 +144,7 @@ class Transport:
         """The service's answer; raises ServiceUnavailable, or OutcomeUnknown where the body may have been received."""
         deadline = _deadline.at = time.monotonic() + within
         try:
-            timeout = (min(CONNECT_SECONDS, within / ATTEMPTS), within / ATTEMPTS)
+            timeout = (min(CONNECT_SECONDS, within / CONNECTS), within)
             response = self._adapter().send(self._request(path, body), stream=True, timeout=timeout)
             with response:
                 return Answer(response.status_code, _read(response, deadline), "X-RQLITE-VERSION" in response.headers)

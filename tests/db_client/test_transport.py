@@ -42,6 +42,7 @@ def test_an_answer_that_does_not_come_in_time_is_an_unknown_outcome(proxy, do):
     with pytest.raises(OutcomeUnknown) as caught:
         Transport(proxy.url).post(PATH, BODY, within=0.4)
     assert caught.value.cause == "timeout"
+    assert proxy.done[do] == 1, "a service that is slow would do the same work twice"
 
 
 def test_a_stale_connection_is_healed(proxy):
