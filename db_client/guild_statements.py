@@ -10,6 +10,7 @@ from db_client.records import (
     Guild,
     GuildPresence,
     GuildSetting,
+    GuildSight,
     Installation,
     Watermark,
 )
@@ -48,10 +49,20 @@ SELECT :channel_id, :guild_id, :name, :channel_type, :deleted_at, :revision
 """
 
 STORE_WATERMARK = """
-INSERT INTO listener_watermarks (shard_id, observed_at) VALUES (:shard_id, :observed_at)
-    ON CONFLICT (shard_id) DO UPDATE SET observed_at = excluded.observed_at
- WHERE excluded.observed_at > listener_watermarks.observed_at
+INSERT INTO listener_watermarks (shard_id, shard_count, observed_at) VALUES (:shard_id, :shard_count, :observed_at)
+    ON CONFLICT (shard_id, shard_count) DO UPDATE SET observed_at = excluded.observed_at
 """
+# Nobody overwrites the mark of a former number of shards. One far ahead of the newest is of a clock that was wrong.
+DROP_WATERMARKS_AHEAD = """
+DELETE FROM listener_watermarks WHERE shard_count <> :shard_count AND observed_at > :observed_at + 86400000
+"""
+
+STORE_UNSEEN = """
+INSERT INTO unseen_guilds (guild_id, unseen_since, revision) VALUES (:guild_id, :unseen_since, :revision)
+    ON CONFLICT (guild_id) DO UPDATE SET unseen_since = excluded.unseen_since, revision = excluded.revision
+ WHERE excluded.revision > unseen_guilds.revision
+"""
+DROP_UNSEEN = "DELETE FROM unseen_guilds WHERE guild_id = :guild_id AND revision < :revision"
 
 
 def store_guild(guild: Guild) -> list[Statement]:
@@ -75,8 +86,20 @@ def store_channel(channel: Channel) -> list[Statement]:
 
 
 def store_watermark(watermark: Watermark) -> list[Statement]:
-    """The watermark moves forwards only."""
-    return [Statement(STORE_WATERMARK, asdict(watermark))]
+    """The shard's mark as written last."""
+    mark: Parameters = {"shard_count": watermark.shard_count, "observed_at": watermark.observed_at}
+    return [
+        Statement(STORE_WATERMARK, {**mark, "shard_id": watermark.shard_id}),
+        Statement(DROP_WATERMARKS_AHEAD, mark),
+    ]
+
+
+def store_sight(sight: GuildSight) -> list[Statement]:
+    """Since when the guild is not seen, or nothing of it, unless something newer stands."""
+    told: Parameters = {"guild_id": sight.guild_id, "revision": sight.revision}
+    if sight.seen:
+        return [Statement(DROP_UNSEEN, told)]
+    return [Statement(STORE_UNSEEN, {**told, "unseen_since": sight.unseen_since})]
 
 
 # --- what managers decide ---------------------------------------------------------------------------------------------

@@ -116,9 +116,43 @@ def nameless_channels(channel_ids: Sequence[int]) -> Statement:
     )
 
 
-def watermark(shard_id: int) -> Statement:
-    """The shard's watermark as the service knows it: observed_at."""
-    return Statement("SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id", {"shard_id": shard_id})
+def watermark(shard_id: int, shard_count: int) -> Statement:
+    """The shard's mark as the service knows it: observed_at; no row if none was told."""
+    return Statement(
+        "SELECT observed_at FROM listener_watermarks WHERE shard_id = :shard_id AND shard_count = :shard_count",
+        {"shard_id": shard_id, "shard_count": shard_count},
+    )
+
+
+def guild_mark(guild_id: str) -> str:
+    """SQL for the moment (ms since 1970 UTC) up to which a guild was seen; never null, and 0 if it is not known to be.
+
+    `guild_id` is SQL as well: a parameter or a column. It is when the guild was lost sight of, if it is not seen; else
+    the newest mark of a shard that has, or had, the guild (https://discord.com/developers/docs/events/gateway#sharding).
+    """
+    return f"""coalesce(
+  (SELECT coalesce(u.unseen_since, 0) FROM unseen_guilds AS u WHERE u.guild_id = {guild_id}),
+  (SELECT max(w.observed_at) FROM listener_watermarks AS w WHERE ({guild_id} >> 22) % w.shard_count = w.shard_id),
+  0)"""  # noqa: S608
+
+
+def open_guild_marks(shard_id: int, shard_count: int) -> Statement:
+    """The guilds of one shard in which a session is open, by guild_id, and up to when each was seen: guild_id, mark."""
+    return Statement(
+        f"SELECT o.guild_id, {guild_mark('o.guild_id')} AS mark"  # noqa: S608
+        " FROM (SELECT DISTINCT guild_id FROM voice_sessions WHERE ended_at IS NULL) AS o"
+        " WHERE (o.guild_id >> 22) % :shard_count = :shard_id ORDER BY o.guild_id",
+        {"shard_id": shard_id, "shard_count": shard_count},
+    )
+
+
+def unseen_guilds(shard_id: int, shard_count: int) -> Statement:
+    """The guilds of one shard that are said not to be seen, by guild_id: guild_id, unseen_since (or null), revision."""
+    return Statement(
+        "SELECT guild_id, unseen_since, revision FROM unseen_guilds"
+        " WHERE (guild_id >> 22) % :shard_count = :shard_id ORDER BY guild_id",
+        {"shard_id": shard_id, "shard_count": shard_count},
+    )
 
 
 _GUILDS = """
@@ -142,7 +176,7 @@ shown (guild_id) AS (
     FROM shown WHERE shown.guild_id IS NOT NULL
 ),
 stored (guild_id) AS (
-  SELECT guild_id FROM guilds
+  SELECT guild_id FROM guilds UNION SELECT guild_id FROM unseen_guilds
    UNION SELECT guild_id FROM ended UNION SELECT guild_id FROM open UNION SELECT guild_id FROM shown
 )
 SELECT stored.guild_id, coalesce(g.presence_revision, 0) AS revision, g.left_at, g.absence_confirmed_at AS confirmed_at

@@ -241,17 +241,41 @@ class Channel(Record):
 
 @dataclass(frozen=True, slots=True)
 class Watermark(Record):
-    """The last moment (milliseconds since 1970 UTC) at which a shard is known to have seen the gateway."""
+    """The moment (milliseconds since 1970 UTC) up to which a shard saw its guilds, but for those with a `GuildSight`.
+
+    The last one written stands, also if it is earlier: a clock may have been ahead.
+    """
 
     kind: ClassVar[str] = "watermark"
 
     shard_id: int
     observed_at: int
+    shard_count: int = 1
 
     @property
     def key(self) -> str:
         """The shard."""
-        return f"watermark:{self.shard_id}"
+        return f"watermark:{self.shard_id}/{self.shard_count}"
+
+
+@dataclass(frozen=True, slots=True)
+class GuildSight(Record):
+    """That a guild is not seen while its shard is, since `unseen_since` (ms since 1970 UTC; None: it never was).
+
+    With `seen` it is seen again, and its shard's mark holds for it. The newest revision stands.
+    """
+
+    kind: ClassVar[str] = "guild_sight"
+
+    guild_id: int
+    revision: int
+    seen: bool
+    unseen_since: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The guild."""
+        return f"sight:{self.guild_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +379,7 @@ KINDS: dict[str, type[Record]] = {
         Installation,
         Channel,
         Watermark,
+        GuildSight,
         GuildSetting,
         ChannelRecording,
         Lease,

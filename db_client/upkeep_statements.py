@@ -55,7 +55,15 @@ DELETE FROM voice_sessions
 """  # noqa: S608
 REMOVE_LEFT_GUILD = tuple(
     f"DELETE FROM {table} WHERE guild_id = :guild_id AND {_LEFT} AND {_EMPTY} AND {_LEASED}"  # noqa: S608
-    for table in ("channels", "voice_totals", "visible_on", "guild_settings", "unrecorded_channels", "guilds")
+    for table in (
+        "channels",
+        "voice_totals",
+        "visible_on",
+        "guild_settings",
+        "unrecorded_channels",
+        "unseen_guilds",
+        "guilds",
+    )
 )
 
 

@@ -384,7 +384,7 @@ class Listener:
         observed_at = self._tracker.watermark_to_share
         if observed_at is not None:
             self._hand_over()  # the watermark says that all before it is written
-            watermark = Watermark(self._settings.shard_id, observed_at)
+            watermark = Watermark(self._settings.shard_id, observed_at, self._settings.shard_count)
             self._recorder.hand_over([watermark], self._tracker.watermark_to_keep)
 
     # --- the end ---

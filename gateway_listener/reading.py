@@ -89,7 +89,9 @@ async def _pages(store: Store, ask: Callable[..., Statement], *key: str) -> Asyn
 
 async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
     """What a listener whose disk knows nothing takes up: the shard's open sessions and watermark."""
-    (seen,) = await _query(store, watermark(shard_id))  # before the sessions: an older watermark is only less sure
+    (seen,) = await _query(
+        store, watermark(shard_id, shard_count)
+    )  # before the sessions: an older watermark is only less sure
     return Memory(
         complete=True,
         noted=False,

@@ -83,3 +83,25 @@ def test_no_statement_asks_a_table_for_whatever_columns_it_has():
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert not re.match(r"\s*SELECT (\w+\.)?\*", node.value), f"{file.name}: {node.value}"
+
+
+def with_watermarks(*rows: tuple[int, int]) -> list[tuple[int, int, int]]:
+    """What becomes of the watermarks of a database of schema 0004."""
+    connection = apsw.Connection(":memory:")
+    *before, newest = migrations.load()[:5]
+    assert newest.version == 5
+    for sql in [sql for migration in before for sql in migration.statements]:
+        connection.execute(sql)
+    for row in rows:
+        connection.execute("INSERT INTO listener_watermarks (shard_id, observed_at) VALUES (?, ?)", row)
+    for sql in newest.statements:
+        connection.execute(sql)
+    stored = connection.execute("SELECT shard_id, shard_count, observed_at FROM listener_watermarks ORDER BY 1")
+    return [(int(shard), int(count), int(at)) for shard, count, at in stored]
+
+
+def test_watermarks_are_kept_under_as_many_shards_as_there_were():
+    """So the listener that goes on overwrites its own, and a guild has the mark of the shard it belonged to."""
+    assert with_watermarks() == []
+    assert with_watermarks((0, T)) == [(0, 1, T)]
+    assert with_watermarks((0, T), (1, T + 1), (2, T - 1)) == [(0, 3, T), (1, 3, T + 1), (2, 3, T - 1)]

@@ -21,6 +21,7 @@ from db_client.records import (
     Decision,
     Guild,
     GuildPresence,
+    GuildSight,
     Installation,
     Record,
     Retraction,
@@ -226,10 +227,11 @@ def test_twice_is_once(service: Service, person: int) -> None:
         Installation(1180000000000000009),
         ChannelRecording(earliest(T0) + person % 1000, 5, person + 500, recorded=False, name="secret"),
         Channel(person, person, "voice", 2, revision=1),
-        Watermark(7, T0),
+        Watermark(7, T0, 1009),
+        GuildSight(person, 1, seen=False, unseen_since=T0),
     ]
     tables = ("opt_in_users", "consent_log", "visible_on", "voice_sessions", "voice_totals", "guilds", "channels",
-              "unrecorded_channels", "installation", "listener_watermarks")  # fmt: skip
+              "unrecorded_channels", "installation", "listener_watermarks", "unseen_guilds")  # fmt: skip
 
     def everything() -> list[list[dict[str, Any]]]:
         return [service.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
@@ -297,13 +299,59 @@ def test_names_and_watermarks_keep_the_newest(service: Service, person: int) -> 
     service.deliver(Guild(person, "new", 9, revision=2), Guild(person, "old", None, revision=1))
     service.deliver(decided(person, "in", 0), stay(person, 1, 2, channel=person))
     service.deliver(Channel(person, 5, "new", 2, revision=2), Channel(person, 5, "old", 2, revision=1))
-    service.deliver(Watermark(person % 1000, T0 + 5), Watermark(person % 1000, T0))
     assert service.rows("SELECT name, afk_channel_id FROM guilds WHERE guild_id = :g", g=person) == [
         {"name": "new", "afk_channel_id": 9}
     ]
     assert service.rows("SELECT name FROM channels WHERE channel_id = :c", c=person) == [{"name": "new"}]
-    sql, parameters = reading_statements.watermark(person % 1000)
+
+
+def mark_of(service: Service, guild: int) -> int:
+    """The guild's mark, in milliseconds after T0."""
+    [row] = service.rows(f"SELECT {reading_statements.guild_mark(':guild')} AS mark", guild=guild)
+    assert isinstance(row["mark"], int)
+    return row["mark"] - T0
+
+
+# A shard of which no other test knows.
+SHARD, SHARDS = 500, 1000
+
+
+def test_the_mark_of_a_guild_is_that_of_its_shard_and_the_last_write_stands(service: Service) -> None:
+    """A mark that a clock wrote which was years ahead is gone with the next; no mark is the beginning of time."""
+    guild = (SHARD << 22) + SHARDS * (1 << 22)
+    assert mark_of(service, guild) + T0 == 0
+    service.deliver(Watermark(SHARD, T0 + 10**12, SHARDS), Watermark(SHARD, T0 + 5, SHARDS))
+    assert mark_of(service, guild) == 5
+    assert mark_of(service, guild + (1 << 22)) + T0 == 0
+    sql, parameters = reading_statements.watermark(SHARD, SHARDS)
     assert service.rows(sql, **parameters) == [{"observed_at": T0 + 5}]  # type: ignore[arg-type]
+
+
+def test_the_mark_of_a_guild_is_found_whatever_the_number_of_shards_was(service: Service) -> None:
+    """Of all shards that have or had the guild the newest counts, unless its clock was days ahead of the others."""
+    guild = (SHARD << 22) + 2 * SHARDS * (1 << 22)
+    service.deliver(Watermark(SHARD, T0, SHARDS), Watermark(500, T0 + 7, 2000), Watermark(501, T0 + 9, 2000))
+    assert mark_of(service, guild) == 7
+    service.deliver(Watermark(500, T0 + 10**12, 2000), Watermark(SHARD, T0 + 8, SHARDS))
+    assert mark_of(service, guild) == 8
+
+
+def test_a_guild_that_is_not_seen_has_a_mark_of_its_own(service: Service, person: int) -> None:
+    """It stands while its shard's moves on; the newest revision counts, in whatever order they arrive."""
+    guild = (SHARD << 22) + 3 * SHARDS * (1 << 22)
+    service.deliver(Watermark(SHARD, T0 + 50, SHARDS))
+    service.deliver(GuildSight(guild, 2, seen=False, unseen_since=T0 + 3), GuildSight(guild, 1, seen=True))
+    assert mark_of(service, guild) == 3
+    sql, parameters = reading_statements.unseen_guilds(SHARD, SHARDS)
+    told = {"guild_id": guild, "unseen_since": T0 + 3, "revision": 2}
+    assert service.rows(sql, **parameters) == [told]  # type: ignore[arg-type]
+    service.deliver(decided(person, "in", 0), stay(person, 1, None, guild=guild))
+    sql, parameters = reading_statements.open_guild_marks(SHARD, SHARDS)
+    assert service.rows(sql, **parameters) == [{"guild_id": guild, "mark": T0 + 3}]  # type: ignore[arg-type]
+    service.deliver(GuildSight(guild, 4, seen=False))
+    assert mark_of(service, guild) + T0 == 0
+    service.deliver(GuildSight(guild, 5, seen=True))
+    assert mark_of(service, guild) == 50
 
 
 def test_channel_sessions(service: Service, person: int) -> None:

@@ -14,7 +14,7 @@ from db_client.erasure import Erasure, left_of
 from db_client.errors import NotKept
 from db_client.queue_file import NewEntry
 from db_client.receipts import Receipt
-from db_client.records import Newer, Undecodable, from_json
+from db_client.records import Newer, Undecodable, Watermark, from_json
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate
@@ -59,6 +59,11 @@ def test_whole_records_of_other_fields_are_of_a_newer_version(content):
         with pytest.raises(Undecodable) as found:
             from_json(damaged)
         assert not isinstance(found.value, Newer)
+
+
+def test_a_mark_that_an_earlier_version_kept_is_that_of_the_only_shard():
+    """It did not say of how many shards."""
+    assert from_json(sealed({"kind": "watermark", "shard_id": 0, "observed_at": NOON})) == Watermark(0, NOON, 1)
 
 
 @pytest.mark.parametrize("content", NEWER.values(), ids=NEWER)

@@ -14,6 +14,7 @@ from db_client.records import (
     Guild,
     GuildPresence,
     GuildSetting,
+    GuildSight,
     Installation,
     Lease,
     Record,
@@ -46,6 +47,7 @@ def of_guild(guild: int) -> list[Record]:
         Channel(guild + 1, guild, "Desk", 2, 1),
         GuildSetting(earliest(T) + guild, guild, "leaderboard", "off"),
         ChannelRecording(earliest(T) + guild, guild, guild + 2, False, "Quiet"),
+        GuildSight(guild, 1, seen=False, unseen_since=LEFT_AT),
     ]
 
 

@@ -260,7 +260,7 @@ class Harness:
 
     def read_baseline(self) -> None:
         sessions = self.service.read(reading_statements.open_sessions(*self.shard))
-        seen = self.service.read(reading_statements.watermark(self.shard[0]))
+        seen = self.service.read(reading_statements.watermark(*self.shard))
         memory = Memory(
             complete=True,
             noted=False,
@@ -275,7 +275,7 @@ class Harness:
         """Tells the service up to when the gateway was seen, as `Listener._share_watermark` does."""
         observed_at = self.tracker.watermark_to_share
         if observed_at is not None:
-            self._settle(Watermark(self.shard[0], observed_at))
+            self._settle(Watermark(self.shard[0], observed_at, self.shard[1]))
 
     def compare(self) -> dict[str, int]:
         rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]

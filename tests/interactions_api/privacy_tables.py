@@ -156,7 +156,21 @@ TABLES: dict[str, Table] = {
         "When Discord was last heard: a stay during which nobody listened ends there",
         "the installation's",
         "for ever; each is overwritten by the next",
-        {"shard_id": "which part of the servers", "observed_at": "when"},
+        {
+            "shard_id": "which part of the servers",
+            "shard_count": "of how many parts",
+            "observed_at": "when",
+        },
+    ),
+    "unseen_guilds": Table(
+        "Which servers with a stay under way are not heard of while others are: the stay ends there",
+        "a server's",
+        "until the server is heard of again",
+        {
+            "guild_id": "which server",
+            "unseen_since": "when it was last heard of; nothing: never",
+            "revision": "when that was noticed, so that an older state does not replace a newer one",
+        },
     ),
     "installation": Table(
         "Whose data these are, so that no other application's program removes any of them",
