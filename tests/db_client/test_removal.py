@@ -147,6 +147,7 @@ def test_a_name_does_not_bring_the_bot_back_and_a_word_about_the_bot_names_nothi
         ChannelRecording(earliest(T), GUILD, SOFA, False, "Quiet"),
         ConsentDecision(earliest(T), ADA, "in", "a", "A", None, "server", GUILD),
         GuildPresence(GUILD, 1, LEFT_AT),
+        GuildSight(GUILD, 1, seen=False),
     ],
     ids=lambda record: f"{record.kind}",
 )
@@ -163,7 +164,7 @@ def test_no_listener_reads_all_sessions_to_find_the_servers() -> None:
     statement = reading_statements.guilds_of_shard(0, 1)
     plan = Service().read(statement._replace(sql="EXPLAIN QUERY PLAN " + statement.sql))
     scanned = {row["detail"].split()[1] for row in plan if row["detail"].startswith("SCAN")}
-    assert scanned == {"guilds", "ended", "open", "shown", "stored"}
+    assert scanned == {"guilds", "unseen_guilds", "ended", "open", "shown", "stored"}
 
 
 def test_the_first_application_stands() -> None:
