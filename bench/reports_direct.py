@@ -23,14 +23,16 @@ PERIODS = (Period.TODAY, Period.THIS_MONTH, Period.THIS_YEAR, Period.ALL)
 def reports(guild_id: int, user_id: int, channel_id: int, window: Window) -> dict[str, Statement]:
     """One statement of each kind for the busiest person and channel."""
     return {
-        "own_channels": say.own_channels(guild_id, user_id, window),
-        "own_sessions": say.own_sessions(guild_id, user_id, window, limit=10),
-        "leaderboard": say.leaderboard(guild_id, user_id, window, limit=10),
-        "leaderboard of channel": say.leaderboard(guild_id, user_id, window, limit=10, channel_id=channel_id),
-        "together": say.together(guild_id, user_id, window, limit=10),
-        "own_alone": say.own_alone(guild_id, user_id, window),
-        "shown_channels": say.shown_channels(guild_id, user_id, window),
-        "channel_time": channel_time(guild_id, user_id, cells_of(window, END, ZONE), limit=25),
+        "own_channels": say.own_channels(guild_id, user_id, window, seen_to=END),
+        "own_sessions": say.own_sessions(guild_id, user_id, window, seen_to=END, limit=10),
+        "leaderboard": say.leaderboard(guild_id, user_id, window, seen_to=END, limit=10),
+        "leaderboard of channel": say.leaderboard(
+            guild_id, user_id, window, seen_to=END, limit=10, channel_id=channel_id
+        ),
+        "together": say.together(guild_id, user_id, window, seen_to=END, limit=10),
+        "own_alone": say.own_alone(guild_id, user_id, window, seen_to=END),
+        "shown_channels": say.shown_channels(guild_id, user_id, window, seen_to=END),
+        "channel_time": channel_time(guild_id, user_id, cells_of(window, END, ZONE), seen_to=END, limit=25),
     }
 
 

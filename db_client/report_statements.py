@@ -1,9 +1,10 @@
 """All SQL of the reports, as pure functions to statements; none changes anything, none reads a clock.
 
-A window never ends after the moment of asking: a running session is counted up to the window's end. Durations and
-moments are milliseconds (since 1970 UTC). Time in the AFK channel is never in `counted_ms`; it stands in `afk_ms`.
-Other people appear only if their newest decision is "in" and they show their time to the guild (`visible_on`), with
-what lies at or after the moment from which they do. Sums over people who do not are made by `report_sums`.
+A window never ends after the moment of asking. A running session is counted as far as it was seen: up to `seen_to`
+(`report_windows.seen_to`), and no further than the window. Durations and moments are milliseconds (since 1970 UTC).
+Time in the AFK channel is never in `counted_ms`; it stands in `afk_ms`. Other people appear only if their newest
+decision is "in" and they show their time to the guild (`visible_on`), with what lies at or after the moment from which
+they do. Sums over people who do not are made by `report_sums`.
 """
 
 # ruff: noqa: S608 - the pieces put together are constants; every value is a parameter
@@ -14,7 +15,7 @@ import json
 from collections.abc import Sequence
 
 from db_client.periods import Window
-from db_client.reading_statements import SESSION_COLUMNS
+from db_client.reading_statements import SESSION_COLUMNS, guild_mark
 from db_client.report_windows import (
     BLOCK_MS,
     CHANNEL_SHARES,
@@ -22,6 +23,7 @@ from db_client.report_windows import (
     LENGTH_CLASS,
     LENGTH_CLASSES,
     OWN_SESSIONS,
+    RUNS_TO,
     SEEN_SESSIONS,
     bounds,
     shares_parameters,
@@ -32,6 +34,28 @@ from db_client.statements import Parameters, Statement
 SHOWN_FROM = """(SELECT min(v.shown_from) FROM visible_on AS v
            WHERE v.user_id = u.user_id AND v.guild_id IN (0, :guild_id))"""
 SHOWN = f"u.opted_in AND {SHOWN_FROM} IS NOT NULL"
+
+# --- how far the guild was seen ---------------------------------------------------------------------------------------
+
+# That a guild by itself is not seen is known only where somebody sits: who does, and shows it to nobody, must not be
+# told of by it.
+_GUILD_SIGHT = f"""
+SELECT m.mark,
+       NOT EXISTS (SELECT 1 FROM unseen_guilds WHERE guild_id = :guild_id)
+       OR EXISTS (SELECT 1 FROM voice_sessions AS s LEFT JOIN opt_in_users AS u ON u.user_id = s.user_id
+                   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL
+                     AND (s.user_id = :user_id OR (u.opted_in AND {SHOWN_FROM} < m.mark))) AS told
+  FROM (SELECT {guild_mark(":guild_id")} AS mark) AS m
+"""
+
+
+def guild_sight(guild_id: int, user_id: int) -> Statement:
+    """One row: `mark`, up to when the guild was seen (0: never), and `told`: 1 if `user_id` may be told so.
+
+    What may not be told of changes no number that the person can get.
+    """
+    return Statement(_GUILD_SIGHT, {"guild_id": guild_id, "user_id": user_id})
+
 
 # --- one person's own time -------------------------------------------------------------------------------------------
 
@@ -70,6 +94,7 @@ _OWN_SESSIONS_PAGE = f"""
 WITH {OWN_SESSIONS}
 SELECT o.session_id, o.channel_id, c.name, o.started_at, o.ended_at, o.started_by, o.ended_by, o.started_within_ms,
        o.ended_within_ms, o.afk, o.muted_ms, o.deafened_ms, o.b - o.a AS in_window_ms,
+       o.runs_to,
        count(*) OVER () AS of_all
   FROM own AS o LEFT JOIN channels AS c ON c.channel_id = o.channel_id
  ORDER BY o.started_at DESC, o.session_id DESC
@@ -77,44 +102,52 @@ SELECT o.session_id, o.channel_id, c.name, o.started_at, o.ended_at, o.started_b
 """
 
 
-def own_channels(guild_id: int, user_id: int, window: Window) -> Statement:
+def own_channels(guild_id: int, user_id: int, window: Window, *, seen_to: int) -> Statement:
     """Per channel: channel_id, name (or null), sessions, counted_ms, afk_ms, muted_ms, deafened_ms.
 
     The two states are of ended sessions; those of a running one follow from `own_running`.
     """
-    return Statement(_OWN_CHANNELS, {"guild_id": guild_id, "user_id": user_id, **bounds(window)})
+    return Statement(_OWN_CHANNELS, {"guild_id": guild_id, "user_id": user_id, **bounds(window, seen_to)})
 
 
-def own_bars(guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
+def own_bars(guild_id: int, user_id: int, bars: Sequence[Window], *, seen_to: int) -> Statement:
     """Per bar that has any time: its index as `bar`, counted_ms. The bars are in order, without holes."""
-    return _bars(_OWN_BARS, guild_id, user_id, bars)
+    return _bars(_OWN_BARS, guild_id, user_id, bars, seen_to)
 
 
-def _bars(sql: str, guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
+def _bars(sql: str, guild_id: int, user_id: int, bars: Sequence[Window], seen_to: int) -> Statement:
     window = Window(bars[0].from_at, bars[-1].to_at)
     edges = json.dumps([list(bar) for bar in bars])
-    return Statement(sql, {"guild_id": guild_id, "user_id": user_id, **bounds(window), "edges": edges})
+    return Statement(sql, {"guild_id": guild_id, "user_id": user_id, **bounds(window, seen_to), "edges": edges})
 
 
-def own_running(guild_id: int, user_id: int) -> Statement:
-    """The person's running session, if any: channel_id, started_at, afk, the *_ms states, flags, flags_at."""
+def own_running(guild_id: int, user_id: int, *, seen_to: int) -> Statement:
+    """The person's running session, if any: channel_id, started_at, runs_to (as far as it is counted), afk, the *_ms
+    states, flags, flags_at.
+    """
     return Statement(
-        "SELECT channel_id, started_at, afk, muted_ms, deafened_ms, flags, flags_at FROM voice_sessions"
-        " WHERE guild_id = :guild_id AND user_id = :user_id AND ended_at IS NULL",
-        {"guild_id": guild_id, "user_id": user_id},
+        f"SELECT s.channel_id, s.started_at, {RUNS_TO} AS runs_to, s.afk, s.muted_ms, s.deafened_ms, s.flags,"
+        " s.flags_at FROM voice_sessions AS s"
+        " WHERE s.guild_id = :guild_id AND s.user_id = :user_id AND s.ended_at IS NULL",
+        {"guild_id": guild_id, "user_id": user_id, "seen_to": seen_to},
     )
 
 
-def own_alone(guild_id: int, user_id: int, window: Window) -> Statement:
+def own_alone(guild_id: int, user_id: int, window: Window, *, seen_to: int) -> Statement:
     """One row: alone_ms, the counted time in which nobody whose time the person may see was in the same channel."""
-    return Statement(_ALONE, {"guild_id": guild_id, "user_id": user_id, **bounds(window)})
+    return Statement(_ALONE, {"guild_id": guild_id, "user_id": user_id, **bounds(window, seen_to)})
 
 
-def own_sessions(guild_id: int, user_id: int, window: Window, *, limit: int, offset: int = 0) -> Statement:
-    """The person's sessions in the window, newest first, with the channel's name and `of_all`, how many there are."""
+def own_sessions(
+    guild_id: int, user_id: int, window: Window, *, seen_to: int, limit: int, offset: int = 0
+) -> Statement:
+    """The person's sessions in the window, newest first, with the channel's name and `of_all`, how many there are.
+
+    `runs_to` is how far a running one is counted, `in_window_ms` what of that lies in the window.
+    """
     return Statement(
         _OWN_SESSIONS_PAGE,
-        {"guild_id": guild_id, "user_id": user_id, **bounds(window), "limit": limit, "offset": offset},
+        {"guild_id": guild_id, "user_id": user_id, **bounds(window, seen_to), "limit": limit, "offset": offset},
     )
 
 
@@ -127,14 +160,14 @@ def shown_member(guild_id: int, user_id: int) -> Statement:
     )
 
 
-def shown_channels(guild_id: int, user_id: int, window: Window) -> Statement:
+def shown_channels(guild_id: int, user_id: int, window: Window, *, seen_to: int) -> Statement:
     """As `own_channels`, of somebody else: channel_id, sessions, counted_ms of what the guild may see; else no row."""
-    return Statement(_SHOWN_CHANNELS, {"guild_id": guild_id, "user_id": user_id, **bounds(window)})
+    return Statement(_SHOWN_CHANNELS, {"guild_id": guild_id, "user_id": user_id, **bounds(window, seen_to)})
 
 
-def shown_bars(guild_id: int, user_id: int, bars: Sequence[Window]) -> Statement:
+def shown_bars(guild_id: int, user_id: int, bars: Sequence[Window], *, seen_to: int) -> Statement:
     """As `own_bars`, of somebody else: of what the guild may see."""
-    return _bars(_SHOWN_BARS, guild_id, user_id, bars)
+    return _bars(_SHOWN_BARS, guild_id, user_id, bars, seen_to)
 
 
 # --- the leaderboard -------------------------------------------------------------------------------------------------
@@ -173,10 +206,10 @@ later (user_id, counted_ms) AS (
                                     WHERE e.user_id = x.user_id AND e.guild_id = :guild_id
                                       AND e.started_at <= x.a), x.a)
    UNION ALL
-  SELECT s.user_id, :to_at - max(s.started_at, l.shown_from)
+  SELECT s.user_id, min(:to_at, {RUNS_TO}) - max(s.started_at, l.shown_from)
     FROM late AS l CROSS JOIN voice_sessions AS s
    WHERE s.user_id = l.user_id AND s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at
-     AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
+     AND s.afk = 0 AND :channel_id IN (0, s.channel_id) AND {RUNS_TO} > max(s.started_at, l.shown_from)
 ),
 board AS MATERIALIZED (
   SELECT user_id, display_name, counted_ms, rank() OVER (ORDER BY counted_ms DESC) AS place
@@ -205,7 +238,14 @@ _CHANNEL_BOARD = f"WITH {CHANNEL_SHARES},\n{_WHOLE_BLOCKS} AND t.channel_id = :c
 
 
 def leaderboard(
-    guild_id: int, user_id: int, window: Window, *, limit: int, offset: int = 0, channel_id: int | None = None
+    guild_id: int,
+    user_id: int,
+    window: Window,
+    *,
+    seen_to: int,
+    limit: int,
+    offset: int = 0,
+    channel_id: int | None = None,
 ) -> Statement:
     """A page of the board: own (1: the asker's row, else 0), place, user_id, display_name, counted_ms, people.
 
@@ -213,7 +253,7 @@ def leaderboard(
     """
     page: Parameters = {"user_id": user_id, "channel_id": channel_id or 0, "limit": limit, "offset": offset}
     sql = _GUILD_BOARD if channel_id is None else _CHANNEL_BOARD
-    return Statement(sql, {**shares_parameters(guild_id, window), **page})
+    return Statement(sql, {**shares_parameters(guild_id, window, seen_to), **page})
 
 
 # --- together --------------------------------------------------------------------------------------------------------
@@ -227,7 +267,7 @@ overlaps (session_id, user_id, channel_id, a, b) AS MATERIALIZED (
    WHERE o.afk = 0 AND s.channel_id = o.channel_id AND {LENGTH_CLASS} = k.class AND s.user_id <> :user_id
      AND s.started_at > o.a - k.longest AND s.started_at < o.b AND s.ended_at > o.a AND s.ended_at IS NOT NULL
    UNION ALL
-  SELECT o.session_id, s.user_id, s.channel_id, max(s.started_at, o.a), o.b
+  SELECT o.session_id, s.user_id, s.channel_id, max(s.started_at, o.a), min({RUNS_TO}, o.b)
     FROM own AS o CROSS JOIN voice_sessions AS s
    WHERE o.afk = 0 AND s.channel_id = o.channel_id AND s.started_at < o.b AND s.ended_at IS NULL
      AND s.user_id <> :user_id
@@ -289,7 +329,14 @@ SELECT p.*, c.name AS favourite_name, count(*) OVER () AS people
 
 
 def together(
-    guild_id: int, user_id: int, window: Window, *, limit: int, offset: int = 0, member_id: int | None = None
+    guild_id: int,
+    user_id: int,
+    window: Window,
+    *,
+    seen_to: int,
+    limit: int,
+    offset: int = 0,
+    member_id: int | None = None,
 ) -> Statement:
     """With whom the person shared a channel, longest first; with `member_id`, that person only.
 
@@ -298,7 +345,7 @@ def together(
     channel.
     """
     who = {"guild_id": guild_id, "user_id": user_id, "member_id": member_id}
-    return Statement(_TOGETHER, {**who, **bounds(window), "limit": limit, "offset": offset})
+    return Statement(_TOGETHER, {**who, **bounds(window, seen_to), "limit": limit, "offset": offset})
 
 
 # --- everything about one person -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 
 from db_client.report_cells import Cells
-from db_client.report_windows import BLOCK_MS, GUILD_BLOCKS, GUILD_ENDS, LENGTH_CLASS, shares_parameters
+from db_client.report_windows import BLOCK_MS, GUILD_BLOCKS, GUILD_ENDS, LENGTH_CLASS, RUNS_TO, shares_parameters
 from db_client.statements import Statement
 
 SMALLEST_GROUP = 3
@@ -42,20 +42,22 @@ def _left(name: str, of: str, keys: str, where: str = "") -> str:
 )"""
 
 
-# The stays in the spans, running ones up to a span's end, each with from when on the asker sees the person's time.
+# The stays in the spans, running ones as far as seen, each with from when on the asker sees the person's time.
 _STAYS = f"""SELECT g.n, g.offset, s.user_id, s.channel_id, s.afk <> 0 AS afk, w.shown_from,
          max(s.started_at, g.a) AS a, min(s.ended_at, g.b) AS b
     FROM spans AS g CROSS JOIN length_classes AS k CROSS JOIN voice_sessions AS s CROSS JOIN people AS w
    WHERE s.guild_id = :guild_id AND {LENGTH_CLASS} = k.class AND w.user_id = s.user_id
      AND s.started_at > g.a - k.longest AND s.started_at < g.b AND s.ended_at > g.a AND s.ended_at IS NOT NULL
    UNION ALL
-  SELECT g.n, g.offset, s.user_id, s.channel_id, s.afk <> 0, w.shown_from, max(s.started_at, g.a), g.b
+  SELECT g.n, g.offset, s.user_id, s.channel_id, s.afk <> 0, w.shown_from, max(s.started_at, g.a),
+         min({RUNS_TO}, g.b)
     FROM spans AS g CROSS JOIN voice_sessions AS s CROSS JOIN people AS w
-   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < g.b AND w.user_id = s.user_id"""
+   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < g.b AND {RUNS_TO} > g.a
+     AND w.user_id = s.user_id"""
 
 # What the asker does not see of a block in which somebody began to show their time, and of stays that still run.
 _HALVES = f"""SELECT -1 - i.block AS n, s.user_id, s.channel_id, s.afk <> 0 AS afk,
-         min(coalesce(s.ended_at, {_NEVER}), w.shown_from, (i.block + 1) * {BLOCK_MS})
+         min(s.ended_at, w.shown_from, (i.block + 1) * {BLOCK_MS})
          - max(s.started_at, i.block * {BLOCK_MS}) AS ms
     FROM ranges AS r CROSS JOIN people AS w CROSS JOIN blocks AS i CROSS JOIN voice_sessions AS s
    WHERE w.shown_from % {BLOCK_MS} > 0 AND w.shown_from / {BLOCK_MS} >= r.first AND w.shown_from / {BLOCK_MS} < r.behind
@@ -67,7 +69,7 @@ _HALVES = f"""SELECT -1 - i.block AS n, s.user_id, s.channel_id, s.afk <> 0 AS a
      AND s.ended_at > i.block * {BLOCK_MS}
    UNION ALL
   SELECT -1 - i.block, s.user_id, s.channel_id, s.afk <> 0,
-         min(w.shown_from, (i.block + 1) * {BLOCK_MS}) - max(s.started_at, i.block * {BLOCK_MS})
+         min({RUNS_TO}, w.shown_from, (i.block + 1) * {BLOCK_MS}) - max(s.started_at, i.block * {BLOCK_MS})
     FROM ranges AS r CROSS JOIN voice_sessions AS s CROSS JOIN people AS w CROSS JOIN blocks AS i
    WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND w.user_id = s.user_id
      AND s.started_at < r.behind * {BLOCK_MS}
@@ -164,7 +166,7 @@ SELECT (hour + {_TO_MONDAY}) % 168, NULL, NULL, sum(ms), 0, 0 FROM drawn GROUP B
 """
 
 
-def channel_time(guild_id: int, user_id: int, cells: Cells, *, limit: int) -> Statement:
+def channel_time(guild_id: int, user_id: int, cells: Cells, *, seen_to: int, limit: int) -> Statement:
     """How the guild's channels were used, as `user_id` may know it: hour, channel_id, deleted_at, counted_ms, afk_ms,
     channels.
 
@@ -174,7 +176,7 @@ def channel_time(guild_id: int, user_id: int, cells: Cells, *, limit: int) -> St
     return Statement(
         _CHANNEL_TIME,
         {
-            **shares_parameters(guild_id, cells.window),
+            **shares_parameters(guild_id, cells.window, seen_to),
             "user_id": user_id,
             "spans": json.dumps([list(span) for span in cells.spans]),
             "blocks": json.dumps([list(blocks) for blocks in cells.blocks]),

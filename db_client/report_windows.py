@@ -28,6 +28,22 @@ LENGTH_CLASSES = """length_classes (class, longest) AS (
          (7, 4611686018427387904)
 )"""
 
+FRESH_MS = 120_000
+"""A guild that was seen so lately counts as seen now: marks come every half minute, by way of a queue file."""
+
+# Where a session `s` that has not ended is counted to; the moment of its beginning was seen, whatever came after.
+RUNS_TO = "max(s.started_at, :seen_to)"
+
+
+def seen_to(mark: int, now: int) -> int:
+    """Up to when a guild has been seen, as its running sessions are counted at `now`: until then, and no further.
+
+    `mark` is the last moment at which the guild is known to have been seen (`reading_statements.guild_mark`), 0 if
+    there is none. All are milliseconds since 1970 UTC.
+    """
+    return now if now - mark <= FRESH_MS else mark
+
+
 # The two ends of the window. A session that was running when the window began counts as one of its sessions.
 _ENDS = f"""{LENGTH_CLASSES},
 ends (a, b) AS (VALUES (:head_from, :head_to), (:tail_from, :tail_to))"""
@@ -40,10 +56,12 @@ _OVERLAPS = f"""{LENGTH_CLASS} = k.class
      AND s.started_at > e.a - k.longest AND s.started_at < e.b AND (s.ended_at > e.a OR s.started_at >= e.a)
      AND s.ended_at IS NOT NULL AND (e.b > e.a OR e.a = :from_at)"""
 
-_RUNNING = """  SELECT s.channel_id, s.user_id, 1,
-         (s.afk = 0) * (:to_at - max(s.started_at, :from_at)), (s.afk <> 0) * (:to_at - max(s.started_at, :from_at))
+_RUNNING = f"""  SELECT s.channel_id, s.user_id, 1,
+         (s.afk = 0) * (min(:to_at, {RUNS_TO}) - max(s.started_at, :from_at)),
+         (s.afk <> 0) * (min(:to_at, {RUNS_TO}) - max(s.started_at, :from_at))
     FROM voice_sessions AS s
-   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at"""
+   WHERE s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at
+     AND ({RUNS_TO} > :from_at OR s.started_at >= :from_at)"""
 
 # The whole blocks of the window.
 GUILD_BLOCKS = """voice_totals
@@ -85,15 +103,15 @@ shares (channel_id, user_id, sessions, counted_ms, afk_ms) AS (
 
 
 def _sessions_since(since: str) -> str:
-    """One person's sessions in one guild that lie in the window, from `since` on, running ones up to its end.
+    """One person's sessions in one guild that lie in the window, from `since` on.
 
     As nobody sits twice, none that began before the last one at `since` can reach into it.
     """
     return f"""own AS MATERIALIZED (
-  SELECT s.*, max(s.started_at, {since}) AS a, min(coalesce(s.ended_at, :to_at), :to_at) AS b
+  SELECT s.*, {RUNS_TO} AS runs_to, max(s.started_at, {since}) AS a, min(coalesce(s.ended_at, {RUNS_TO}), :to_at) AS b
     FROM voice_sessions AS s
    WHERE s.user_id = :user_id AND s.guild_id = :guild_id AND s.started_at < :to_at
-     AND (coalesce(s.ended_at, :to_at) > {since} OR s.started_at >= {since})
+     AND (coalesce(s.ended_at, {RUNS_TO}) > {since} OR s.started_at >= {since})
      AND s.started_at >= coalesce((SELECT max(p.started_at) FROM voice_sessions AS p
                                     WHERE p.user_id = :user_id AND p.guild_id = :guild_id
                                       AND p.started_at <= {since}), {since})
@@ -111,7 +129,7 @@ SEEN_SESSIONS = f"""since (at) AS MATERIALIZED (
 {_sessions_since("(SELECT at FROM since)")}"""
 
 
-def shares_parameters(guild_id: int, window: Window) -> Parameters:
+def shares_parameters(guild_id: int, window: Window, seen_to: int) -> Parameters:
     """The parameters of `GUILD_SHARES`, and of `CHANNEL_SHARES` but for :channel_id.
 
     The blocks lie whole inside the window; head and tail are the rest of it, and either may be empty.
@@ -124,7 +142,7 @@ def shares_parameters(guild_id: int, window: Window) -> Parameters:
         head, tail = window, Window(window.to_at, window.to_at)
     return {
         "guild_id": guild_id,
-        **bounds(window),
+        **bounds(window, seen_to),
         "first_block": first,
         "end_block": end,
         "head_from": head.from_at,
@@ -134,6 +152,6 @@ def shares_parameters(guild_id: int, window: Window) -> Parameters:
     }
 
 
-def bounds(window: Window) -> Parameters:
-    """The window as :from_at and :to_at."""
-    return {"from_at": window.from_at, "to_at": window.to_at}
+def bounds(window: Window, seen_to: int) -> Parameters:
+    """The window as :from_at and :to_at, and up to when the guild has been seen as :seen_to."""
+    return {"from_at": window.from_at, "to_at": window.to_at, "seen_to": seen_to}

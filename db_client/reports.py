@@ -30,6 +30,14 @@ class OwnChannel(NamedTuple):
     afk_ms: int
 
 
+class Running(NamedTuple):
+    """A person's session that has not ended, and how far it is counted: until now, or when it was last seen."""
+
+    channel_id: int
+    started_at: int
+    runs_to: int
+
+
 class VoiceTime(NamedTuple):
     """A person's time in a window; `channels` are the longest first, `bars` as long as what was asked for."""
 
@@ -39,8 +47,7 @@ class VoiceTime(NamedTuple):
     states: States
     channels: tuple[OwnChannel, ...]
     bars: tuple[int, ...]
-    running_since: int | None
-    running_in: int | None
+    running: Running | None
 
 
 class Standing(NamedTuple):
@@ -114,6 +121,7 @@ def voice_time(
 ) -> VoiceTime:
     """From the rows of `own_channels`, `own_bars`, `own_running` and `own_alone`, all asked for the same window."""
     open_now = [row for row in running if row["started_at"] < window.to_at]
+    runs = [Running(row["channel_id"], row["started_at"], row["runs_to"]) for row in open_now]
     states = [States(row["muted_ms"], row["deafened_ms"]) for row in channels]
     states += [running_states(row, window) for row in open_now if not row["afk"]]
     return VoiceTime(
@@ -130,8 +138,7 @@ def voice_time(
             for row in channels
         ),
         bars=_heights(bars, bar_count),
-        running_since=open_now[0]["started_at"] if open_now else None,
-        running_in=open_now[0]["channel_id"] if open_now else None,
+        running=runs[0] if runs else None,
     )
 
 
@@ -151,14 +158,15 @@ def _heights(bars: Sequence[Row], bar_count: int) -> tuple[int, ...]:
 
 
 def running_states(row: Row, window: Window) -> States:
-    """The states of a running session in the window: up to flags_at by their sums, in proportion to how much of that
-    time lies in the window; since then, all of the time in the window for each flag that holds.
+    """The states of a running session in the window, as far as it is counted: up to flags_at by their sums, in
+    proportion to how much of that time lies in the window; since then, all of the time in it for each flag that holds.
     """
     started: int = row["started_at"]
+    to_at: int = min(window.to_at, row["runs_to"])
     known_to = max(started, int(row["flags_at"]))
     known = known_to - started
-    known_inside = max(0, min(known_to, window.to_at) - max(started, window.from_at))
-    since = max(0, window.to_at - max(known_to, window.from_at))
+    known_inside = max(0, min(known_to, to_at) - max(started, window.from_at))
+    since = max(0, to_at - max(known_to, window.from_at))
 
     def of(total: int, flag: Flags) -> int:
         return total * known_inside // max(1, known) + (since if flags & flag else 0)

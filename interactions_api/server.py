@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from db_client.periods import DAY_MS, DEFAULT_ZONE, Period, UnknownZone, Window, window_of, zone_named
 from db_client.reading_statements import guild_settings, unrecorded_in_guild
+from db_client.report_statements import guild_sight
+from db_client.report_windows import seen_to
 from db_client.snowflake import created_at
 from interactions_api.interaction import Command, Interaction
 from interactions_api.plan import Next, Plan, Rows, reading
+from interactions_api.reply import moment
 from interactions_api.telling import in_days, mentions
 from interactions_api.words import Words
+
+
+class Sight(NamedTuple):
+    """How far the bot saw a server: running sessions count up to `seen_to`; `unseen`: that is not now, and is told."""
+
+    seen_to: int
+    unseen: bool
+
+    @classmethod
+    def of(cls, rows: Rows, now: int) -> Sight:
+        """From the row of `guild_sight`."""
+        [row] = rows
+        to = seen_to(row["mark"], now)
+        return cls(to, to < now and bool(row["told"]))
+
+    def note(self, words: Words) -> str:
+        """Since when the bot has not seen the server, and what that means for the numbers; nothing while it does."""
+        if not self.unseen:
+            return ""
+        return words("report.unseen", since=moment(self.seen_to)) if self.seen_to else words("report.never_seen")
 
 
 class Server(NamedTuple):
@@ -53,11 +76,23 @@ class Server(NamedTuple):
         return words("report.unrecorded", channels=mentions(words, self.unrecorded)) if self.unrecorded else ""
 
 
-def report(interaction: Interaction, words: Words, plan: Callable[[Server], Next]) -> Plan:
-    """A report in two steps: the server's settings, then what `plan` makes of them."""
+def report(
+    interaction: Interaction, words: Words, plan: Callable[[Server, Sight], Next], *, public: bool = False
+) -> Plan:
+    """A report in two steps: the server's settings and how far it was seen, then what `plan` makes of them.
+
+    A `public` one says nothing that only the person who asks may know.
+    """
     assert interaction.guild_id is not None  # noqa: S101 - commands are for servers only
-    questions = (guild_settings(interaction.guild_id), unrecorded_in_guild(interaction.guild_id))
-    return reading(questions, lambda answers: plan(Server.of(*answers)), words("report.unread"))
+    viewer = 0 if public else interaction.member.user_id
+    guild_id, now = interaction.guild_id, created_at(interaction.id)
+
+    def go_on(answers: Sequence[Rows]) -> Next:
+        settings, unrecorded, sight = answers
+        return plan(Server.of(settings, unrecorded), Sight.of(sight, now))
+
+    questions = (guild_settings(guild_id), unrecorded_in_guild(guild_id), guild_sight(guild_id, viewer))
+    return reading(questions, go_on, words("report.unread"))
 
 
 def chosen_period(command: Command, default: Period) -> Period | None:

@@ -13,7 +13,7 @@ from db_client.snowflake import created_at
 from interactions_api.commands.definition import period_option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
-from interactions_api.server import Server, chosen_period, report, window
+from interactions_api.server import Server, Sight, chosen_period, report, window
 from interactions_api.telling import duration, fitting, heat_map, joined
 from interactions_api.words import Catalogues, Words
 
@@ -32,14 +32,15 @@ def handle(command: Command, words: Words) -> Plan | Say:
     if period is None:
         return Say(words("unknown_choice"))
 
-    def ask(server: Server) -> Plan:
+    def ask(server: Server, sight: Sight) -> Plan:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
         asked = window(period, command, server)
         now = created_at(command.id)
         notes = joined(words("channel_time.smallest_group"), server.removed(words, asked, command))
-        notes = joined(notes, server.not_recorded(words))
+        notes = joined(notes, server.not_recorded(words), sight.note(words))
         cells = cells_of(asked, now, server.zone)
-        question = channel_time(command.guild_id, command.member.user_id, cells, limit=MOST)
+        me = command.member.user_id
+        question = channel_time(command.guild_id, me, cells, seen_to=sight.seen_to, limit=MOST)
 
         def say(answers: Sequence[Rows]) -> str:
             time = reports.channel_time(answers[0])

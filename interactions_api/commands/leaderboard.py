@@ -13,7 +13,7 @@ from interactions_api.commands.pages import page_buttons, page_of
 from interactions_api.interaction import Command, Component, Interaction
 from interactions_api.plan import Next, Plan, Rows, Say, reading
 from interactions_api.reply import Message, harmless
-from interactions_api.server import Server, chosen_channel, chosen_period, period_named, report, window
+from interactions_api.server import Server, Sight, chosen_channel, chosen_period, period_named, report, window
 from interactions_api.telling import duration, how_many_fit, joined
 from interactions_api.words import Catalogues, Words
 
@@ -59,7 +59,7 @@ def _page(
 ) -> Plan:
     me = interaction.member.user_id
 
-    def ask(server: Server) -> Next:
+    def ask(server: Server, sight: Sight) -> Next:
         assert interaction.guild_id is not None  # noqa: S101 - commands are for servers only
         if not server.leaderboard:
             return words("leaderboard.off")
@@ -70,6 +70,7 @@ def _page(
                 interaction.guild_id,
                 me,
                 asked,
+                seen_to=sight.seen_to,
                 limit=PAGE,
                 offset=offset,
                 channel_id=channel_id or None,
@@ -85,7 +86,7 @@ def _page(
             title = words("report.title", title=title, period=words(f"period.{period.value}"), zone=server.zone_name)
             own = "" if shared else _own(words, board, bool(visible))  # one's own time may be more than one shows
             nowhere = server.not_recorded(words) if board.own is None and not shared else ""
-            tail = joined(own, nowhere, server.removed(words, asked, interaction))
+            tail = joined(own, nowhere, server.removed(words, asked, interaction), sight.note(words))
             lines = [
                 words(
                     "leaderboard.line",
@@ -111,7 +112,7 @@ def _page(
 
         return reading(questions, say, words("report.unread"), slow=True)
 
-    return report(interaction, words, ask)
+    return report(interaction, words, ask, public=shared)
 
 
 def _own(words: Words, board: reports.Leaderboard, visible: bool) -> str:

@@ -12,7 +12,7 @@ from interactions_api.commands.pages import page_buttons, page_of
 from interactions_api.interaction import Command, Component, Interaction
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.reply import Message, moment
-from interactions_api.server import Server, chosen_period, period_named, report, window
+from interactions_api.server import Server, Sight, chosen_period, period_named, report, window
 from interactions_api.telling import channel, duration, how_many_fit, joined
 from interactions_api.words import Catalogues, Words
 
@@ -39,10 +39,11 @@ def press(component: Component, argument: str, words: Words) -> Plan | Say:
 
 
 def _page(interaction: Interaction, words: Words, period: Period, offset: int, *, replaces: bool = False) -> Plan:
-    def ask(server: Server) -> Plan:
+    def ask(server: Server, sight: Sight) -> Plan:
         assert interaction.guild_id is not None  # noqa: S101 - commands are for servers only
         asked = window(period, interaction, server)
-        question = own_sessions(interaction.guild_id, interaction.member.user_id, asked, limit=PAGE, offset=offset)
+        me, seen_to = interaction.member.user_id, sight.seen_to
+        question = own_sessions(interaction.guild_id, me, asked, seen_to=seen_to, limit=PAGE, offset=offset)
 
         def say(answers: Sequence[Rows]) -> Message:
             [rows] = answers
@@ -53,12 +54,12 @@ def _page(interaction: Interaction, words: Words, period: Period, offset: int, *
                 zone=server.zone_name,
             )
             running = bool(rows) and (offset > 0 or rows[0]["ended_at"] is None)
-            notes = ("" if running else server.not_recorded(words), server.removed(words, asked, interaction))
-            title = joined(title, *notes)
+            nowhere = "" if running else server.not_recorded(words)
+            title = joined(title, nowhere, server.removed(words, asked, interaction), sight.note(words))
             if not rows:
                 return Message(f"{title}\n{words('report.nothing')}", replaces=replaces)
             of_all = rows[0]["of_all"]
-            lines = [_line(words, row) for row in rows]
+            lines = [_line(words, row, sight) for row in rows]
             shown = how_many_fit(title + _shown(words, of_all, of_all, of_all), lines)
             content = "\n".join([title, _shown(words, offset + 1, offset + shown, of_all), *lines[:shown]])
             buttons = page_buttons(words, NAME, period.value, offset=offset, shown=shown, size=PAGE, of_all=of_all)
@@ -73,15 +74,19 @@ def _shown(words: Words, first: int, last: int, of_all: int) -> str:
     return words("sessions.shown", first=str(first), last=str(last), of_all=str(of_all))
 
 
-def _line(words: Words, row: dict[str, Any]) -> str:
+def _line(words: Words, row: dict[str, Any], sight: Sight) -> str:
     where = channel(row["name"], row["channel_id"])
     time = duration(words, row["in_window_ms"])
-    if row["ended_at"] is None:
-        line = words("sessions.running", started=moment(row["started_at"]), time=time, channel=where)
+    started = moment(row["started_at"])
+    if row["ended_at"] is None and sight.unseen:
+        until = moment(row["runs_to"])
+        line = words("sessions.running_unseen", started=started, until=until, time=time, channel=where)
+    elif row["ended_at"] is None:
+        line = words("sessions.running", started=started, time=time, channel=where)
     else:
         line = words(
             "sessions.ended",
-            started=moment(row["started_at"]),
+            started=started,
             ended=moment(row["ended_at"]),
             time=time,
             channel=where,

@@ -11,7 +11,7 @@ from interactions_api.commands.definition import USER, option, slash_command
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.reply import harmless, moment
-from interactions_api.server import Server, report, window
+from interactions_api.server import Server, Sight, report, window
 from interactions_api.telling import duration, fitting, joined
 from interactions_api.words import Catalogues, Words
 
@@ -36,30 +36,31 @@ def handle(command: Command, words: Words) -> Plan | Say:
     # Of who left the server, or was never on it, no more is said than of a stranger.
     one = int(member) if int(member) in command.members else NOBODY if int(member) else None
 
-    def ask(server: Server) -> Plan:
+    def ask(server: Server, sight: Sight) -> Plan:
         assert command.guild_id is not None  # noqa: S101 - commands are for servers only
         asked = window(Period.ALL, command, server)
         questions = (
             report_statements.shown_member(command.guild_id, me),
-            report_statements.together(command.guild_id, me, asked, limit=MOST, member_id=one),
+            report_statements.together(command.guild_id, me, asked, seen_to=sight.seen_to, limit=MOST, member_id=one),
         )
 
         def say(answers: Sequence[Rows]) -> str:
             visible, rows = answers
-            return _told(words, visible, rows, one is not None, server.removed(words, asked, command))
+            notes = joined(server.removed(words, asked, command), sight.note(words))
+            return _told(words, visible, rows, one is not None, notes)
 
         return reading(questions, say, words("report.unread"), slow=True)
 
     return report(command, words, ask)
 
 
-def _told(words: Words, visible: Rows, rows: Rows, one: bool, note: str) -> str:
+def _told(words: Words, visible: Rows, rows: Rows, one: bool, notes: str) -> str:
     """Whoever is hidden, left, never opted in or was never there gets the asker the same answer."""
     if not visible:
         return words("together.not_visible", opt_in=words("opt_in.name"), choice=words("opt_in.visibility.server"))
     if not rows:
         nothing = words("together.nothing_with" if one else "together.nothing")
-        return joined(nothing, note)
+        return joined(nothing, notes)
     lines = [
         words(
             "together.line",
@@ -73,4 +74,4 @@ def _told(words: Words, visible: Rows, rows: Rows, one: bool, note: str) -> str:
         )
         for each in reports.companions(rows)
     ]
-    return fitting(words, words("together.title"), lines, note, unlisted=rows[0]["people"] - len(rows))
+    return fitting(words, words("together.title"), lines, notes, unlisted=rows[0]["people"] - len(rows))

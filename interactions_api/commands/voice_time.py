@@ -12,7 +12,7 @@ from interactions_api.commands.definition import USER, option, period_option, sl
 from interactions_api.interaction import Command
 from interactions_api.plan import Plan, Rows, Say, reading
 from interactions_api.reply import harmless, moment
-from interactions_api.server import Server, chosen_period, report, window
+from interactions_api.server import Server, Sight, chosen_period, report, window
 from interactions_api.telling import channel, chart, duration, fitting, joined
 from interactions_api.words import Catalogues, Words
 
@@ -36,23 +36,25 @@ def handle(command: Command, words: Words) -> Plan | Say:
     # Of who left the server, or was never on it, no more is said than of a stranger: nobody has the id 0.
     user_id = int(member) if own or int(member) in command.members else 0
 
-    def ask(server: Server) -> Plan:
-        return _own(command, words, period, server) if own else _of(command, words, period, server, user_id)
+    def ask(server: Server, sight: Sight) -> Plan:
+        if own:
+            return _own(command, words, period, server, sight)
+        return _of(command, words, period, server, sight, user_id)
 
     return report(command, words, ask)
 
 
-def _own(command: Command, words: Words, period: Period, server: Server) -> Plan:
+def _own(command: Command, words: Words, period: Period, server: Server, sight: Sight) -> Plan:
     assert command.guild_id is not None  # noqa: S101 - commands are for servers only
     guild_id, user_id = command.guild_id, command.member.user_id
     asked = window(period, command, server)
     bars = bars_of(recent(asked, CHART_MS), server.zone)
     questions = (
         standing(user_id),
-        report_statements.own_channels(guild_id, user_id, asked),
-        report_statements.own_bars(guild_id, user_id, bars),
-        report_statements.own_running(guild_id, user_id),
-        report_statements.own_alone(guild_id, user_id, asked),
+        report_statements.own_channels(guild_id, user_id, asked, seen_to=sight.seen_to),
+        report_statements.own_bars(guild_id, user_id, bars, seen_to=sight.seen_to),
+        report_statements.own_running(guild_id, user_id, seen_to=sight.seen_to),
+        report_statements.own_alone(guild_id, user_id, asked, seen_to=sight.seen_to),
     )
 
     def say(answers: Sequence[Rows]) -> str:
@@ -62,12 +64,13 @@ def _own(command: Command, words: Words, period: Period, server: Server) -> Plan
         recorded = who and who[0]["opted_in"]
         notes = [
             "" if recorded else words("voice_time.not_recorded", opt_in=words("opt_in.name")),
-            server.not_recorded(words) if time.running_since is None else "",
+            server.not_recorded(words) if time.running is None else "",
             server.removed(words, asked, command),
         ]
         if not time.sessions:
-            return joined(title, words("report.nothing"), *notes)
-        head = [title, _total(words, time.counted_ms, time.sessions), *_states(words, time)]
+            return joined(title, words("report.nothing"), *notes, sight.note(words))
+        notes.append(sight.note(words) if time.running is None else "")
+        head = [title, _total(words, time.counted_ms, time.sessions), *_states(words, time, sight)]
         lines = [
             _line(words, channel(one.name, one.channel_id), one.counted_ms, one.sessions)
             for one in time.channels
@@ -78,15 +81,15 @@ def _own(command: Command, words: Words, period: Period, server: Server) -> Plan
     return reading(questions, say, words("report.unread"), slow=True)
 
 
-def _of(command: Command, words: Words, period: Period, server: Server, user_id: int) -> Plan:
+def _of(command: Command, words: Words, period: Period, server: Server, sight: Sight, user_id: int) -> Plan:
     """About somebody else: how long in all and in which channels, these as mentions, and no more."""
     assert command.guild_id is not None  # noqa: S101 - commands are for servers only
     asked = window(period, command, server)
     bars = bars_of(recent(asked, CHART_MS), server.zone)
     questions = (
         report_statements.shown_member(command.guild_id, user_id),
-        report_statements.shown_channels(command.guild_id, user_id, asked),
-        report_statements.shown_bars(command.guild_id, user_id, bars),
+        report_statements.shown_channels(command.guild_id, user_id, asked, seen_to=sight.seen_to),
+        report_statements.shown_bars(command.guild_id, user_id, bars, seen_to=sight.seen_to),
     )
 
     def say(answers: Sequence[Rows]) -> str:
@@ -95,12 +98,12 @@ def _of(command: Command, words: Words, period: Period, server: Server, user_id:
             return words("voice_time.hidden")
         time = reports.shown_time(channels, heights, len(bars))
         title = _title(words, words("voice_time.of", name=harmless(who[0]["display_name"])), period, server)
-        note = server.removed(words, asked, command)
+        notes = joined(server.removed(words, asked, command), sight.note(words))
         if not time.sessions:
-            return joined(title, words("report.nothing"), note)
+            return joined(title, words("report.nothing"), notes)
         head = joined(title, _total(words, time.counted_ms, time.sessions))
         lines = [_line(words, f"<#{one}>", counted_ms, sessions) for one, sessions, counted_ms in time.channels]
-        return fitting(words, head, lines, joined(chart(words, bars, time.bars, server.zone), note))
+        return fitting(words, head, lines, joined(chart(words, bars, time.bars, server.zone), notes))
 
     return reading(questions, say, words("report.unread"), slow=True)
 
@@ -117,7 +120,7 @@ def _line(words: Words, where: str, counted_ms: int, sessions: int) -> str:
     return words("voice_time.channel", channel=where, time=duration(words, counted_ms), sessions=str(sessions))
 
 
-def _states(words: Words, time: reports.VoiceTime) -> list[str]:
+def _states(words: Words, time: reports.VoiceTime, sight: Sight) -> list[str]:
     """The states, what runs now, and what is not counted."""
     states = time.states
     lines = [
@@ -128,11 +131,11 @@ def _states(words: Words, time: reports.VoiceTime) -> list[str]:
             alone=duration(words, states.alone_ms),
         )
     ]
-    if time.running_since is not None and time.running_in is not None:
-        name = next((c.name for c in time.channels if c.channel_id == time.running_in), None)
-        lines.append(
-            words("voice_time.running", since=moment(time.running_since), channel=channel(name, time.running_in))
-        )
+    if time.running is not None:
+        where, started_at, runs_to = time.running
+        name = next((c.name for c in time.channels if c.channel_id == where), None)
+        told = {"since": moment(started_at), "channel": channel(name, where), "until": moment(runs_to)}
+        lines.append(words("voice_time.running_unseen" if sight.unseen else "voice_time.running", **told))
     if time.afk_ms:
         lines.append(words("voice_time.not_counted", time=duration(words, time.afk_ms)))
     return lines

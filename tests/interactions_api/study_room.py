@@ -15,7 +15,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from db_client.records import Channel, ConsentDecision, Guild, Record, Visibility, VoiceSession
+from db_client.records import Channel, ConsentDecision, Guild, Record, Visibility, VoiceSession, Watermark
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
@@ -82,6 +82,10 @@ class StudyRoom:
         self.discord.add_member(session.guild_id, user)
         self.keep(session, self._channels[channel])
 
+    def seen(self, ago: int) -> None:
+        """The bot saw its servers until so many ms before now."""
+        self.keep(Watermark(0, self.now - ago))
+
     def keep(self, *records: Record) -> None:
         assert self.store.deliver(self.store.keep(records), within=PATIENCE_S) is Fate.STORED
 
@@ -137,6 +141,8 @@ def study_room(
         try:
             with running(folder, SigningKey.generate(), proxy.url, **chosen) as endpoint:
                 discord.set_interactions_url(f"http://127.0.0.1:{endpoint.port}/interactions")
-                yield StudyRoom(discord, store, proxy, endpoint.port, now or time.time_ns() // 1_000_000)
+                room = StudyRoom(discord, store, proxy, endpoint.port, now or time.time_ns() // 1_000_000)
+                room.seen(-DAY)  # for as long as it stands
+                yield room
         finally:
             store.stop(within=PATIENCE_S)

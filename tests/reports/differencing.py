@@ -41,17 +41,21 @@ def questions(guild: RandomGuild, viewer: int, choose: random.Random) -> dict[Nu
     others: dict[Number, Statement] = {}
     for period, window in windows.items():
         name = period.value
-        asked["channel_time", name] = channel_time(GUILD, viewer, cells_of(window, guild.now, guild.zone), limit=10)
-        others["own", name] = say.own_channels(GUILD, viewer, window)
-        others["alone", name] = say.own_alone(GUILD, viewer, window)
-        others["together", name] = say.together(GUILD, viewer, window, limit=20)
+        asked["channel_time", name] = channel_time(
+            GUILD, viewer, cells_of(window, guild.now, guild.zone), seen_to=guild.seen_to, limit=10
+        )
+        others["own", name] = say.own_channels(GUILD, viewer, window, seen_to=guild.seen_to)
+        others["alone", name] = say.own_alone(GUILD, viewer, window, seen_to=guild.seen_to)
+        others["together", name] = say.together(GUILD, viewer, window, seen_to=guild.seen_to, limit=20)
         for channel in (None, *CHANNELS):
-            board = say.leaderboard(GUILD, viewer, window, limit=20, channel_id=channel)
+            board = say.leaderboard(GUILD, viewer, window, seen_to=guild.seen_to, limit=20, channel_id=channel)
             others["leaderboard", name, channel] = board
         for member in guild.shown_from:
             if member != viewer:
-                others["member", name, member] = say.shown_channels(GUILD, member, window)
-                others["bars", name, member] = say.shown_bars(GUILD, member, bars_of(window, guild.zone))
+                others["member", name, member] = say.shown_channels(GUILD, member, window, seen_to=guild.seen_to)
+                others["bars", name, member] = say.shown_bars(
+                    GUILD, member, bars_of(window, guild.zone), seen_to=guild.seen_to
+                )
     chosen = choose.sample(list(others), 12)
     return asked | {name: others[name] for name in chosen}
 

@@ -22,12 +22,16 @@ NEVER = 2**62
 
 @dataclass(frozen=True)
 class RandomGuild:
-    """Its sessions, from when on each person shows their time (NEVER: not), and the moment at which it is asked."""
+    """Its sessions, from when on each person shows their time (NEVER: not), and the moment at which it is asked.
+
+    `seen_to`: up to when it was seen.
+    """
 
     zone: ZoneInfo
     now: int
     stays: tuple[Stay, ...]
     shown_from: dict[int, int]
+    seen_to: int
 
     def file(self, stays: tuple[Stay, ...] | None = None) -> ServiceFile:
         """A service file with it, or with other sessions of the same people."""
@@ -39,7 +43,7 @@ class RandomGuild:
 
     def hidden(self, stay: Stay, viewer: int) -> Window:
         """The part of a stay that the viewer may not see; empty if there is none."""
-        until = self.now if stay.ended_at is None else stay.ended_at
+        until = max(stay.started_at, self.seen_to) if stay.ended_at is None else stay.ended_at
         if stay.user_id == viewer:
             return Window(stay.started_at, stay.started_at)
         return Window(stay.started_at, max(stay.started_at, min(until, self.shown_from[stay.user_id])))
@@ -85,4 +89,5 @@ def random_guild(seed: int) -> RandomGuild:
         if last is not None and stays[last].ended_at is not None and choose.random() < 0.3:
             stays[last] = replace(stays[last], ended_at=None)
     unique = {(s.user_id, s.started_at): s for s in stays}
-    return RandomGuild(zone, now, tuple(unique.values()), shown_from)
+    seen_to = choose.choice([now, now, choose.choice(edges), now - choose.randrange(0, DAY_MS, 7 * MINUTE)])
+    return RandomGuild(zone, now, tuple(unique.values()), shown_from, min(now, seen_to))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -22,6 +24,11 @@ def present(stay: Stay, window: Window) -> int:
     """How long the stay lasted inside the window; a running one lasts to the window's end."""
     until = window.to_at if stay.ended_at is None else stay.ended_at
     return max(0, min(until, window.to_at) - max(stay.started_at, window.from_at))
+
+
+def as_seen(stays: Iterable[Stay], seen_to: int) -> list[Stay]:
+    """The stays as they would be stored if each that runs had ended when the guild was last seen."""
+    return [replace(stay, ended_at=max(stay.started_at, seen_to)) if stay.ended_at is None else stay for stay in stays]
 
 
 def touches(stay: Stay, window: Window) -> bool:

@@ -63,8 +63,10 @@ def test_own_time(stays, window, me):
     """Total, AFK, sessions and channels are the sums of the person's stays, cut to the window."""
     file = filed(stays)
     own = [s for s in of_guild(stays, window) if s.user_id == me]
-    rows = file.rows(statements.own_channels(GUILD, me, window))
-    time = reports.voice_time(rows, [], file.rows(statements.own_running(GUILD, me)), [], window, 0)
+    rows = file.rows(statements.own_channels(GUILD, me, window, seen_to=window.to_at))
+    time = reports.voice_time(
+        rows, [], file.rows(statements.own_running(GUILD, me, seen_to=window.to_at)), [], window, 0
+    )
     assert time.sessions == len(own)
     assert time.counted_ms == sum(present(s, window) for s in own if not s.afk)
     assert time.afk_ms == sum(present(s, window) for s in own if s.afk)
@@ -75,7 +77,7 @@ def test_own_time(stays, window, me):
         assert channel.counted_ms + channel.afk_ms == sum(present(s, window) for s in here)
     assert [c.counted_ms for c in time.channels] == sorted((c.counted_ms for c in time.channels), reverse=True)
     running = next((s.started_at for s in own if s.ended_at is None), None)
-    assert time.running_since == running
+    assert (time.running and time.running.started_at) == running
 
 
 @examples
@@ -83,7 +85,7 @@ def test_own_time(stays, window, me):
 def test_own_time_minute_by_minute(stays, window, me):
     """Counted time is the number of minutes in which the person was there."""
     file = filed(stays)
-    rows = file.rows(statements.own_channels(GUILD, me, window))
+    rows = file.rows(statements.own_channels(GUILD, me, window, seen_to=window.to_at))
     mine = [s for s in stays if s.user_id == me and s.guild_id == GUILD]
     there = sum(MINUTE for here in minutes(mine, window).values() if here)
     assert sum(row["counted_ms"] for row in rows) == there
@@ -95,7 +97,9 @@ def test_bars_are_parts_of_the_total(stays, window, me, zone):
     """Each bar holds what lies between its edges, over days of any length, and all bars make the window."""
     file = filed(stays)
     bars = bars_of(window, ZoneInfo(zone), most=31)
-    heights = reports.voice_time([], file.rows(statements.own_bars(GUILD, me, bars)), [], [], window, len(bars)).bars
+    heights = reports.voice_time(
+        [], file.rows(statements.own_bars(GUILD, me, bars, seen_to=window.to_at)), [], [], window, len(bars)
+    ).bars
     own = [s for s in stays if s.user_id == me and s.guild_id == GUILD and not s.afk]
     assert heights == tuple(sum(present(s, bar) for s in own) for bar in bars)
 
@@ -106,7 +110,7 @@ def test_own_sessions_one_by_one(stays, window, me, limit, offset):
     """The newest come first, page by page, and what each gives to the window adds up to the total."""
     file = filed(stays)
     own = sorted((s for s in of_guild(stays, window) if s.user_id == me), key=lambda s: -s.started_at)
-    rows = file.rows(statements.own_sessions(GUILD, me, window, limit=limit, offset=offset))
+    rows = file.rows(statements.own_sessions(GUILD, me, window, seen_to=window.to_at, limit=limit, offset=offset))
     page = own[offset : offset + limit]
     assert [row["session_id"] for row in rows] == [s.session_id for s in page]
     assert [row["in_window_ms"] for row in rows] == [present(s, window) for s in page]
@@ -130,7 +134,9 @@ def test_leaderboard(stays, window, me, limit, offset, channel, since):
                 shown[stay.user_id] += present(stay, seen(window, since[stay.user_id]))
     standings = sorted(((-ms, user) for user, ms in shown.items() if ms > 0))
     places = [(1 + sum(other[0] < ms for other in standings), user, -ms) for ms, user in standings]
-    rows = file.rows(statements.leaderboard(GUILD, me, window, limit=limit, offset=offset, channel_id=channel))
+    rows = file.rows(
+        statements.leaderboard(GUILD, me, window, seen_to=window.to_at, limit=limit, offset=offset, channel_id=channel)
+    )
     board = reports.leaderboard(rows)
     assert [(s.place, s.user_id, s.counted_ms) for s in board.page] == places[offset : offset + limit]
     assert all(s.display_name == f"Person {s.user_id}" for s in board.page)
@@ -145,8 +151,9 @@ def test_leaderboard(stays, window, me, limit, offset, channel, since):
 def test_a_stay_that_runs_over_whole_blocks_counts_from_when_it_is_shown():
     """It is in no block's totals; somebody who began to show their time has it whole from then on, on every board."""
     file = filed([Stay(1, 1, EDGE, None)], {1: EDGE + HOUR})
+    window = Window(0, EDGE + 4 * BLOCK_MS)
     for channel in (None, 1):
-        rows = file.rows(statements.leaderboard(GUILD, 2, Window(0, EDGE + 4 * BLOCK_MS), limit=5, channel_id=channel))
+        rows = file.rows(statements.leaderboard(GUILD, 2, window, seen_to=window.to_at, limit=5, channel_id=channel))
         assert [s.counted_ms for s in reports.leaderboard(rows).page] == [4 * BLOCK_MS - HOUR]
 
 
@@ -154,8 +161,8 @@ def test_a_window_that_ends_before_somebody_showed_their_time_has_nothing_of_the
     """Also if they sat there all the while."""
     file = filed([Stay(1, 1, EDGE, EDGE + 9 * HOUR)], {1: EDGE + 5 * HOUR})
     window = Window(EDGE + HOUR, EDGE + 2 * HOUR)
-    assert file.rows(statements.shown_channels(GUILD, 1, window)) == []
-    assert file.rows(statements.shown_bars(GUILD, 1, [window])) == []
+    assert file.rows(statements.shown_channels(GUILD, 1, window, seen_to=window.to_at)) == []
+    assert file.rows(statements.shown_bars(GUILD, 1, [window], seen_to=window.to_at)) == []
 
 
 def test_people_with_equal_times_share_a_place():
@@ -163,7 +170,7 @@ def test_people_with_equal_times_share_a_place():
     file = ServiceFile()
     file.people([1, 2, 3])
     file.seat(Stay(3, 1, EDGE, EDGE + 10), Stay(1, 1, EDGE, EDGE + 20), Stay(2, 2, EDGE, EDGE + 20))
-    rows = file.rows(statements.leaderboard(GUILD, 3, Window(EDGE, EDGE + 30), limit=10))
+    rows = file.rows(statements.leaderboard(GUILD, 3, Window(EDGE, EDGE + 30), seen_to=EDGE + 30, limit=10))
     board = reports.leaderboard(rows)
     assert [(s.place, s.user_id) for s in board.page] == [(1, 1), (1, 2), (3, 3)]
     assert board.own.place == 3
@@ -182,7 +189,9 @@ def test_together_minute_by_minute(stays, window, me, member, since):
                 both = min(since.get(user, window.to_at) <= minute for user in (me, other.user_id))
                 if other.user_id != me and other.channel_id == my.channel_id and both:
                     shared[other.user_id][my.channel_id].append(minute)
-    found = reports.companions(file.rows(statements.together(GUILD, me, window, limit=10, member_id=member)))
+    found = reports.companions(
+        file.rows(statements.together(GUILD, me, window, seen_to=window.to_at, limit=10, member_id=member))
+    )
     expected = {user for user in shared if member in (None, user)}
     assert {c.user_id for c in found} == expected
     for companion in found:
@@ -207,7 +216,7 @@ def test_together_over_any_length(stays, window, me):
             shared[other.user_id] += present(
                 Stay(0, 0, max(my.started_at, other.started_at), min(until, default=None)), window
             )
-    found = reports.companions(file.rows(statements.together(GUILD, me, window, limit=10)))
+    found = reports.companions(file.rows(statements.together(GUILD, me, window, seen_to=window.to_at, limit=10)))
     assert {c.user_id: c.together_ms for c in found} == {user: ms for user, ms in shared.items() if ms > 0}
 
 
@@ -216,7 +225,7 @@ def test_together_over_any_length(stays, window, me):
 def test_alone_minute_by_minute(stays, window, me, since):
     """The minutes of one's own time in which nobody whose time one may see was in the channel; not in the AFK one."""
     file = filed(stays, since)
-    [row] = file.rows(statements.own_alone(GUILD, me, window))
+    [row] = file.rows(statements.own_alone(GUILD, me, window, seen_to=window.to_at))
     alone = 0
     for minute, here in minutes([s for s in stays if s.guild_id == GUILD], window).items():
         for my in [s for s in here if s.user_id == me]:
@@ -234,8 +243,8 @@ def test_time_of_somebody_else(stays, window, user, since, zone):
     file = filed(stays, since)
     bars = bars_of(window, ZoneInfo(zone), most=31)
     time = reports.shown_time(
-        file.rows(statements.shown_channels(GUILD, user, window)),
-        file.rows(statements.shown_bars(GUILD, user, bars)),
+        file.rows(statements.shown_channels(GUILD, user, window, seen_to=window.to_at)),
+        file.rows(statements.shown_bars(GUILD, user, bars, seen_to=window.to_at)),
         len(bars),
     )
     behind = seen(window, since.get(user, window.to_at))
@@ -260,7 +269,7 @@ def test_states_of_a_cut_session_count_in_proportion(window, muted):
     """Of a session of 1000 ms with 250 ms muted, half of the session counts 125 ms."""
     file = ServiceFile()
     file.seat(Stay(1, 1, 0, 1000, muted_ms=250))
-    assert file.rows(statements.own_channels(GUILD, 1, window))[0]["muted_ms"] == muted
+    assert file.rows(statements.own_channels(GUILD, 1, window, seen_to=window.to_at))[0]["muted_ms"] == muted
 
 
 def test_states_of_a_running_session_count_to_the_end_of_the_window():
@@ -269,15 +278,15 @@ def test_states_of_a_running_session_count_to_the_end_of_the_window():
     file.seat(Stay(1, 1, 0, None, muted_ms=100, deafened_ms=50, flags=1, flags_at=400))
     window = Window(0, 1000)
     time = reports.voice_time(
-        file.rows(statements.own_channels(GUILD, 1, window)),
+        file.rows(statements.own_channels(GUILD, 1, window, seen_to=window.to_at)),
         [],
-        file.rows(statements.own_running(GUILD, 1)),
-        file.rows(statements.own_alone(GUILD, 1, window)),
+        file.rows(statements.own_running(GUILD, 1, seen_to=window.to_at)),
+        file.rows(statements.own_alone(GUILD, 1, window, seen_to=window.to_at)),
         window,
         0,
     )
     assert time.states == reports.States(muted_ms=700, deafened_ms=50, alone_ms=1000)
-    assert time.running_since == 0
+    assert time.running == reports.Running(1, 0, 1000)
 
 
 def test_reports_of_an_empty_server_are_empty():
@@ -285,10 +294,13 @@ def test_reports_of_an_empty_server_are_empty():
     file = ServiceFile()
     window = Window(0, 10)
     cells = cells_of(Window(EDGE, EDGE + 10), EDGE + 10, ZoneInfo("UTC"))
-    use = reports.channel_time(file.rows(channel_time(GUILD, 1, cells, limit=5)))
+    use = reports.channel_time(file.rows(channel_time(GUILD, 1, cells, seen_to=EDGE + 10, limit=5)))
     assert use == reports.ChannelTime(reports.ChannelUse(None, False, 0, 0), (), 0, (0,) * 168)
-    assert reports.leaderboard(file.rows(statements.leaderboard(GUILD, 1, window, limit=5))).own is None
-    assert file.rows(statements.own_alone(GUILD, 1, window)) == [{"alone_ms": 0}]
+    assert (
+        reports.leaderboard(file.rows(statements.leaderboard(GUILD, 1, window, seen_to=window.to_at, limit=5))).own
+        is None
+    )
+    assert file.rows(statements.own_alone(GUILD, 1, window, seen_to=window.to_at)) == [{"alone_ms": 0}]
 
 
 def test_a_member_is_visible_only_by_choice():

@@ -18,17 +18,20 @@ from db_client.report_sums import SMALLEST_GROUP, channel_time
 from db_client.report_windows import BLOCK_MS
 from tests.reports.guilds import STRANGER, RandomGuild, random_guild
 from tests.reports.service_file import GUILD, ServiceFile, Stay
-from tests.reports.stories import present
+from tests.reports.stories import as_seen, present
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = int(datetime(2026, 11, 20, 12, 30, tzinfo=BERLIN).timestamp()) * 1000
 MIDNIGHT = int(datetime(2026, 11, 20, tzinfo=BERLIN).timestamp()) * 1000
 
 
-def asked(file: ServiceFile, viewer: int, period: Period, now: int, zone: ZoneInfo) -> reports.ChannelTime:
-    """The report as the viewer gets it."""
+def asked(
+    file: ServiceFile, viewer: int, period: Period, now: int, zone: ZoneInfo, seen_to: int | None = None
+) -> reports.ChannelTime:
+    """The report as the viewer gets it; the server is seen now, if nothing else is said."""
+    seen_to = now if seen_to is None else seen_to
     cells = cells_of(window_of(period, now, zone), now, zone)
-    return reports.channel_time(file.rows(channel_time(GUILD, viewer, cells, limit=10)))
+    return reports.channel_time(file.rows(channel_time(GUILD, viewer, cells, seen_to=seen_to, limit=10)))
 
 
 def by_hand(guild: RandomGuild, viewer: int, period: Period) -> tuple[dict[tuple[int | None, int], int], list[int]]:
@@ -51,14 +54,12 @@ def by_hand(guild: RandomGuild, viewer: int, period: Period) -> tuple[dict[tuple
     cuts = sorted(edge for edge in edges if window.from_at <= edge <= window.to_at)
     stretch_of = _stretches(cuts, guild, recent_from)
     closed_to = max(edge for edge in _wall_hours(Window(now - 2 * HOUR_MS, now), zone) if edge <= now)
-    for stay in guild.stays:
+    for stay in as_seen(guild.stays, guild.seen_to):
         hidden = guild.hidden(stay, viewer)
         for a, b in itertools.pairwise(cuts):
             piece = Window(a, b)
             unseen = max(0, min(b, hidden.to_at, closed_to) - max(a, hidden.from_at))
             seen = present(stay, piece) - max(0, min(b, hidden.to_at) - max(a, hidden.from_at))
-            if stay.ended_at is None:
-                seen = max(0, b - max(a, hidden.to_at))
             sums[stay.channel_id, stay.afk] += seen
             if a in drawn and not stay.afk:
                 hours[week_hour(a, zone)] += seen
@@ -123,7 +124,7 @@ def test_sums_are_made_of_whole_groups(seed, period, viewer):
     """Per channel and hour of the week the report is what the rules give, piece by piece."""
     guild = random_guild(seed)
     sums, hours = by_hand(guild, viewer, period)
-    use = asked(guild.file(), viewer, period, guild.now, guild.zone)
+    use = asked(guild.file(), viewer, period, guild.now, guild.zone, guild.seen_to)
     assert use.server.counted_ms == sum(ms for (_, afk), ms in sums.items() if not afk)
     assert use.server.afk_ms == sum(ms for (_, afk), ms in sums.items() if afk)
     channels = {channel for channel, _ in sums if channel is not None}

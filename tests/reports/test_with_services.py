@@ -86,23 +86,30 @@ def test_reports_over_http(store):
     fill(store)
     channels, bars, running, sessions, board, in_channel, pairs, use, alone, of_other, other_bars = asked(
         store,
-        statements.own_channels(GUILD, 1, WINDOW),
-        statements.own_bars(GUILD, 1, [Window(WINDOW.from_at, T), Window(T, WINDOW.to_at)]),
-        statements.own_running(GUILD, 1),
-        statements.own_sessions(GUILD, 1, WINDOW, limit=5),
-        statements.leaderboard(GUILD, 3, WINDOW, limit=5),
-        statements.leaderboard(GUILD, 3, WINDOW, limit=5, channel_id=100),
-        statements.together(GUILD, 1, WINDOW, limit=5),
-        channel_time(GUILD, 3, cells_of(Window(0, WINDOW.to_at), WINDOW.to_at, ZoneInfo("Asia/Kathmandu")), limit=5),
-        statements.own_alone(GUILD, 1, WINDOW),
-        statements.shown_channels(GUILD, 2, WINDOW),
-        statements.shown_bars(GUILD, 2, [Window(WINDOW.from_at, T), Window(T, WINDOW.to_at)]),
+        statements.own_channels(GUILD, 1, WINDOW, seen_to=WINDOW.to_at),
+        statements.own_bars(GUILD, 1, [Window(WINDOW.from_at, T), Window(T, WINDOW.to_at)], seen_to=WINDOW.to_at),
+        statements.own_running(GUILD, 1, seen_to=WINDOW.to_at),
+        statements.own_sessions(GUILD, 1, WINDOW, seen_to=WINDOW.to_at, limit=5),
+        statements.leaderboard(GUILD, 3, WINDOW, seen_to=WINDOW.to_at, limit=5),
+        statements.leaderboard(GUILD, 3, WINDOW, seen_to=WINDOW.to_at, limit=5, channel_id=100),
+        statements.together(GUILD, 1, WINDOW, seen_to=WINDOW.to_at, limit=5),
+        channel_time(
+            GUILD,
+            3,
+            cells_of(Window(0, WINDOW.to_at), WINDOW.to_at, ZoneInfo("Asia/Kathmandu")),
+            seen_to=WINDOW.to_at,
+            limit=5,
+        ),
+        statements.own_alone(GUILD, 1, WINDOW, seen_to=WINDOW.to_at),
+        statements.shown_channels(GUILD, 2, WINDOW, seen_to=WINDOW.to_at),
+        statements.shown_bars(GUILD, 2, [Window(WINDOW.from_at, T), Window(T, WINDOW.to_at)], seen_to=WINDOW.to_at),
     )
     time = reports.voice_time(channels, bars, running, alone, WINDOW, 2)
     assert time.states.alone_ms == 800_000 - 400_000
     of_two = reports.shown_time(of_other, other_bars, 2)
     assert (of_two.counted_ms, of_two.bars) == (400_000, (100_000, 300_000))
-    assert (time.counted_ms, time.bars, time.running_since) == (800_000, (200_000, 600_000), T + 500_000)
+    assert (time.counted_ms, time.bars, time.running) == (
+        800_000, (200_000, 600_000), reports.Running(100, T + 500_000, WINDOW.to_at))  # fmt: skip
     assert [row["in_window_ms"] for row in sessions] == [200_000, 600_000]
     standings = reports.leaderboard(board)
     assert [(s.place, s.user_id, s.counted_ms) for s in standings.page] == [(1, 1, 800_000), (2, 2, 400_000)]
