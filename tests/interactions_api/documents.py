@@ -28,6 +28,8 @@ What members and managers of a server can ask of the bot, each with a real reply
   at the midnights of the server's time zone, also on days of 23 and 25 hours.
 - They are answered by the HTTP endpoint, so they work while the gateway listener is down. While the storage is down,
   decisions are kept on disk and said to be kept, and reports say that they have to wait.
+- A stay that is under way counts for as long as the bot sees the server. While it does not (its listener is down, or
+  Discord has an outage), that stay counts up to the moment at which the bot last saw the server, and reports say so.
 - Dates are shown by Discord in each reader's own time zone and language; here they are in UTC.
 """
 BUTTONS = """## Buttons
@@ -77,6 +79,9 @@ def _examples(room: StudyRoom) -> dict[str, list[tuple[str, str]]]:
     show(ada, "voice_time", period="last_7_days")
     show(ada, "voice_time", member=ben, period="this_month")
     show(ada, "voice_time", member=cleo)
+    room.seen(12 * MINUTE)
+    show(ada, "voice_time", period="today")
+    room.seen(0)
     show(ada, "sessions", period="this_week")
     show(ada, "leaderboard")
     show(cleo, "leaderboard", period="this_week")

@@ -43,7 +43,7 @@ def rows(name: str, many: int = 40) -> dict[str, list[list[dict[str, Any]]]]:
         "user_id": 1, "display_name": name[:32], "together_ms": 10**12, "times": 10**6, "since": 10**13,
         "last": 10**13, "favourite_id": 1, "favourite_name": name[:100], "favourite_ms": 10**12, "people": 10**6,
     }  # fmt: skip
-    running = {**channels[0], "started_at": 10**12, "afk": 0, "flags": 31, "flags_at": 10**12}
+    running = {**channels[0], "started_at": 10**12, "runs_to": 10**12, "afk": 0, "flags": 31, "flags_at": 10**12}
     place = {"place": 10**6, "user_id": 1, "display_name": name[:32], "counted_ms": 10**12, "people": 10**6}
     return {
         "voice_time": [
@@ -53,7 +53,7 @@ def rows(name: str, many: int = 40) -> dict[str, list[list[dict[str, Any]]]]:
             [running],
             [{"alone_ms": 10**12}],
         ],
-        "sessions": [[session] * 10],
+        "sessions": [[{**session, "ended_at": None, "runs_to": 10**13}, *[session] * 9]],
         "together": [[{"display_name": name}], [friend] * 10],
         "leaderboard": [[{"display_name": name}], [{**place, "own": 1}, *[{**place, "own": 0}] * 10]],
         "channel_time": [
@@ -77,7 +77,8 @@ def test_every_report_fits_and_nothing_in_it_acts(report: str, whose: str, kind:
     plan = BY_NAME[report].handle(used, CATALOGUES.words[language])
     assert isinstance(plan, Plan)
     thirty_days = [{"setting": "retention_days", "value": "30"}]
-    plan = plan.stored([thirty_days, [{"channel_id": 10**18 + n, "name": NAMES[kind][:100]} for n in range(500)]])
+    unrecorded = [{"channel_id": 10**18 + n, "name": NAMES[kind][:100]} for n in range(500)]
+    plan = plan.stored([thirty_days, unrecorded, [{"mark": 10**12, "told": 1}]])
     assert isinstance(plan, Plan)
     answers = rows(NAMES[kind])[report]
     said = plan.stored(answers[:3] if whose == "another's" else answers)

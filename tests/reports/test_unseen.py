@@ -56,7 +56,7 @@ def answers(file: ServiceFile, asked: dict[str, Statement]) -> dict[str, list[di
     }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**9), st.sampled_from(list(Period)), st.sampled_from([1, 2, 3, STRANGER]))
 def test_what_runs_counts_in_every_report_as_if_it_had_ended_when_the_guild_was_last_seen(seed, period, viewer):
     """Every number of every report, whoever asks for whatever period, wherever the mark lies."""
