@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,13 +12,13 @@ from hypothesis import strategies as st
 
 from db_client import report_statements as say
 from db_client import reports
-from db_client.periods import Period, Window, bars_of, window_of
+from db_client.periods import DAY_MS, Period, Window, bars_of, window_of
 from db_client.records import GuildSight, Record, Watermark
 from db_client.report_cells import cells_of
 from db_client.report_sums import channel_time
 from db_client.report_windows import FRESH_MS, seen_to
 from db_client.statements import Statement
-from tests.reports.guilds import AFK_CHANNEL, CHANNELS, STRANGER, random_guild
+from tests.reports.guilds import AFK_CHANNEL, CHANNELS, NEVER, STRANGER, random_guild
 from tests.reports.service_file import GUILD, ServiceFile, Stay
 from tests.reports.stories import as_seen
 
@@ -60,8 +62,16 @@ def answers(file: ServiceFile, asked: dict[str, Statement]) -> dict[str, list[di
 @given(st.integers(0, 10**9), st.sampled_from(list(Period)), st.sampled_from([1, 2, 3, STRANGER]))
 def test_what_runs_counts_in_every_report_as_if_it_had_ended_when_the_guild_was_last_seen(seed, period, viewer):
     """Every number of every report, whoever asks for whatever period, wherever the mark lies."""
+    choose = random.Random(seed)
     guild = random_guild(seed)
     window = window_of(period, guild.now, guild.zone)
+    newest = {stay.user_id: stay for stay in sorted(guild.stays, key=lambda stay: stay.started_at)}
+    running = {stay for stay in newest.values() if choose.random() < 0.7}
+    stays = tuple(replace(stay, ended_at=None) if stay in running else stay for stay in guild.stays)
+    moments = [at for stay in guild.stays for at in (stay.started_at, stay.ended_at or guild.now)]
+    moments += [window.from_at, guild.now, guild.now - DAY_MS, *(at for at in guild.shown_from.values() if at != NEVER)]
+    mark = choose.choice(moments) + choose.choice([0, 1, -1]) * choose.randrange(0, DAY_MS, 10 * MINUTE)
+    guild = replace(guild, stays=stays, seen_to=min(guild.now, mark))
     asked = every_report(window, guild.now, guild.zone, viewer, 1 + seed % 3, guild.seen_to)
     ended = guild.file(tuple(as_seen(guild.stays, guild.seen_to)))
     assert answers(guild.file(), asked) == answers(ended, asked)
@@ -153,17 +163,18 @@ def test_a_session_that_was_seen_for_a_second_counts_as_a_second_in_every_report
 
 
 def test_the_states_of_a_running_session_end_where_it_was_last_seen():
-    """Muted for 100 of its first 400 ms and ever since; seen until 700, and looked at in two windows."""
+    """Muted for 100 of its first 400 ms and ever since; seen until 700, or until 300."""
     file = marked()
     file.seat(Stay(1, 101, 0, None, muted_ms=100, flags=1, flags_at=400))
-    for window, muted in ((Window(0, 1000), 100 + 300), (Window(500, 1000), 200), (Window(800, 1000), 0)):
-        running = file.rows(say.own_running(GUILD, 1, seen_to=700))
+    cases = [(Window(0, 1000), 700, 400), (Window(500, 1000), 700, 200), (Window(800, 1000), 700, 0)]
+    for window, seen, muted in [*cases, (Window(0, 1000), 300, 75)]:
+        running = file.rows(say.own_running(GUILD, 1, seen_to=seen))
         time = reports.voice_time(
-            file.rows(say.own_channels(GUILD, 1, window, seen_to=700)), [], running, [], window, 0
+            file.rows(say.own_channels(GUILD, 1, window, seen_to=seen)), [], running, [], window, 0
         )
-        assert time.running == reports.Running(101, 0, 700)
+        assert time.running == reports.Running(101, 0, seen)
         assert time.states.muted_ms == muted
-        assert time.counted_ms == max(0, 700 - window.from_at)
+        assert time.counted_ms == max(0, seen - window.from_at)
 
 
 def test_that_a_guild_by_itself_is_not_seen_tells_of_nobody_who_shows_it_to_nobody():
