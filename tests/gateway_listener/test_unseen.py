@@ -630,6 +630,27 @@ def test_what_a_new_disk_sees_while_the_service_is_away_for_hours_is_written(wor
     assert world.tracker.figures()["stays_in_memory"] == 1
 
 
+@pytest.mark.parametrize("decided_in", ["the gap", "sight"])
+def test_a_lost_disk_and_an_opt_out_in_the_same_gap(world: Harness, decided_in: str) -> None:
+    """What nobody saw does not count, whoever ends the session; a listener that saw it says when it ended."""
+    world.share()
+    world.pass_ms(50_000)
+    world.ack()
+    if decided_in == "sight":
+        world.service.write(world.decision(ADA, "out"))
+        assert (world.times(ADA), within(world, ADA)) == ([(DESK, 0, 1000, "joined", "opted_out")], [(0, 50_000)])
+        world.follow()
+        assert (world.times(ADA), within(world, ADA)) == ([(DESK, 0, 51_000, "joined", "opted_out")], [(0, 0)])
+        return
+    world.new_disk()
+    world.pass_ms(200_000)
+    world.service.write(world.decision(ADA, "out"))
+    world.pass_ms(100_000)
+    world.read_baseline()
+    world.connect({GUILD: {ADA: DESK}})
+    assert (world.times(ADA), within(world, ADA)) == ([(DESK, 0, 1000, "joined", "opted_out")], [(0, 250_000)])
+
+
 @pytest.mark.parametrize("gap", [20_000, 200_000])
 def test_the_service_can_be_read_late(world: Harness, gap: int) -> None:
     """Until then it is tracked in memory; then the same comes out as if it had been read at the start."""
