@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from db_client.reading_statements import SHOWN
 from db_client.records import EVERY_GUILD, ConsentDecision
+from db_client.session_statements import cut
 from db_client.statements import Parameters, Statement
 
 # A decision older than the person's newest erasure is not written: nothing may bring an erased person back.
@@ -99,17 +100,14 @@ SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.s
     ON CONFLICT (session_id) DO NOTHING
 """
 
-CUT_SESSIONS = """
-UPDATE voice_sessions
-   SET ended_at = max(started_at, :at), ended_by = 'opted_out', ended_within_ms = 0,
-       muted_ms = min(muted_ms, max(0, :at - started_at)), deafened_ms = min(deafened_ms, max(0, :at - started_at)),
-       video_ms = min(video_ms, max(0, :at - started_at)), stream_ms = min(stream_ms, max(0, :at - started_at))
- WHERE user_id = :user_id AND started_at <= :at AND coalesce(ended_at, 9223372036854775807) > :at
-   AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
-                    WHERE i.user_id = voice_sessions.user_id AND i.from_at <= voice_sessions.started_at
-                      AND coalesce(i.to_at, 9223372036854775807)
-                          >= coalesce(voice_sessions.ended_at, 9223372036854775807))
-"""
+CUT_SESSIONS = cut(
+    "opted_out",
+    """s.user_id = :user_id AND s.started_at <= :at AND coalesce(s.ended_at, 9223372036854775807) > :at
+           AND NOT EXISTS (SELECT 1 FROM consent_intervals AS i
+                            WHERE i.user_id = s.user_id AND i.from_at <= s.started_at
+                              AND coalesce(i.to_at, 9223372036854775807)
+                                  >= coalesce(s.ended_at, 9223372036854775807))""",
+)
 
 # Sessions that no consent covers, not even at one moment. What ended before the decision is as it was.
 DROP_UNCONSENTED = """
@@ -155,13 +153,13 @@ def decide(decision: ConsentDecision) -> list[Statement]:
             },
         )
         return [*_choice_of_all(decision, when), logged, profile, *_choice(decision, when), state]
-    cut = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, at)]
+    cut_off = [Statement(SPLIT_SESSIONS, who), Statement(CUT_SESSIONS, at), Statement(DROP_UNCONSENTED, at)]
     if decision.decision == "out":
-        return [logged, state, *cut]
+        return [logged, state, *cut_off]
     log, sessions, choices, profile_row = ERASE
     return [
         logged,
-        *cut,
+        *cut_off,
         Statement(log, when),
         Statement(sessions, at),
         Statement(DROP_UNCONSENTED, at),

@@ -15,6 +15,7 @@ from db_client.records import (
     Watermark,
 )
 from db_client.report_windows import LENGTH_CLASS, LENGTH_CLASSES
+from db_client.session_statements import cut
 from db_client.statements import Parameters, Statement
 
 STORE_GUILD = """
@@ -151,14 +152,11 @@ SELECT s.rowid FROM length_classes AS k CROSS JOIN voice_sessions AS s
  UNION ALL
 SELECT rowid FROM voice_sessions WHERE channel_id = :channel_id AND ended_at IS NULL
 """  # noqa: S608
-CUT_UNRECORDED = f"""
-UPDATE voice_sessions
-   SET ended_at = :at, ended_by = 'not_recorded', ended_within_ms = 0,
-       muted_ms = min(muted_ms, :at - started_at), deafened_ms = min(deafened_ms, :at - started_at),
-       video_ms = min(video_ms, :at - started_at), stream_ms = min(stream_ms, :at - started_at)
- WHERE rowid IN ({_LATER_IN_CHANNEL}) AND started_at < :at
-   AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)
-"""  # noqa: S608
+CUT_UNRECORDED = cut(
+    "not_recorded",
+    f"""s.rowid IN ({_LATER_IN_CHANNEL}) AND s.started_at < :at
+   AND EXISTS (SELECT 1 FROM unrecorded_channels AS u WHERE u.channel_id = :channel_id AND u.version = :version)""",  # noqa: S608
+)
 DROP_UNRECORDED = f"""
 DELETE FROM voice_sessions
  WHERE rowid IN ({_LATER_IN_CHANNEL}) AND started_at >= :at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from db_client.reading_statements import guild_mark
 from db_client.records import Retraction, VoiceSession
 from db_client.statements import Statement
 
@@ -10,7 +11,10 @@ from db_client.statements import Statement
 # (none: no row), and is written only where it overlaps no other session of the person in the guild. A second listener's
 # copy of a session therefore changes nothing. (As stored sessions do not overlap, of those that began no later than
 # this one only the last can reach into it: the others, perhaps thousands, need not be read.)
-STORE_SESSION = """
+#
+# What ends an open session here is a decision of which whoever saw it did not know yet: it counts up to where its guild
+# was seen, and its true end may be as late as the decision. What the listener says of it later is a newer revision.
+STORE_SESSION = f"""
 WITH stay AS (
   SELECT CASE WHEN u.from_at <= :started_at AND coalesce(u.to_at, 9223372036854775807) > :started_at
               THEN coalesce(u.to_at, 9223372036854775807) ELSE :started_at END AS started_at,
@@ -31,23 +35,29 @@ piece AS (
       ON i.from_at <= t.until AND coalesce(i.to_at, 9223372036854775807) > t.started_at
    WHERE i.user_id = :user_id AND t.started_at <= t.until
    ORDER BY i.from_at LIMIT 1
+),
+seen AS (
+  SELECT started_at, until, begun_by_consent, ended_by_consent, begun_by_channel, ended_by_channel,
+         CASE WHEN :ended_at IS NULL AND until < 9223372036854775807
+              THEN min(until, max(started_at, {guild_mark(":guild_id")})) ELSE until END AS seen_until
+    FROM piece
 )
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
        started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, flags, flags_at,
        revision)
-SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.until, 9223372036854775807),
+SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.seen_until, 9223372036854775807),
        CASE WHEN p.begun_by_consent THEN 'opted_in' WHEN p.begun_by_channel THEN 'recorded' ELSE :started_by END,
        CASE WHEN p.ended_by_consent THEN 'opted_out' WHEN p.ended_by_channel THEN 'not_recorded' ELSE :ended_by END,
        CASE WHEN p.begun_by_consent OR p.begun_by_channel THEN 0 ELSE :started_within_ms END,
-       CASE WHEN p.ended_by_consent OR p.ended_by_channel THEN 0 ELSE :ended_within_ms END,
+       CASE WHEN p.ended_by_consent OR p.ended_by_channel THEN p.until - p.seen_until ELSE :ended_within_ms END,
        :afk,
-       min(:muted_ms, p.until - p.started_at), min(:deafened_ms, p.until - p.started_at),
-       min(:video_ms, p.until - p.started_at), min(:stream_ms, p.until - p.started_at),
+       min(:muted_ms, p.seen_until - p.started_at), min(:deafened_ms, p.seen_until - p.started_at),
+       min(:video_ms, p.seen_until - p.started_at), min(:stream_ms, p.seen_until - p.started_at),
        :flags, :flags_at, :revision
-  FROM piece AS p
+  FROM seen AS p
  WHERE NOT EXISTS (SELECT 1 FROM voice_sessions AS o
                     WHERE o.user_id = :user_id AND o.guild_id = :guild_id AND o.session_id <> :session_id
-                      AND o.started_at < p.until AND coalesce(o.ended_at, 9223372036854775807) > p.started_at
+                      AND o.started_at < p.seen_until AND coalesce(o.ended_at, 9223372036854775807) > p.started_at
                       AND o.started_at >= coalesce((SELECT b.started_at FROM voice_sessions AS b
                                                      WHERE b.user_id = :user_id AND b.guild_id = :guild_id
                                                        AND b.session_id <> :session_id
@@ -60,7 +70,23 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.unt
        deafened_ms = excluded.deafened_ms, video_ms = excluded.video_ms, stream_ms = excluded.stream_ms,
        flags = excluded.flags, flags_at = excluded.flags_at, revision = excluded.revision
  WHERE excluded.revision > voice_sessions.revision
-"""
+"""  # noqa: S608
+
+
+def cut(by: str, which: str) -> str:
+    """SQL that ends those sessions `s` for which `which` is true at the decision `:at`; open ones as above."""
+    return f"""
+UPDATE voice_sessions
+   SET ended_at = c.seen_until, ended_by = '{by}', ended_within_ms = :at - c.seen_until,
+       muted_ms = min(muted_ms, c.seen_until - started_at), deafened_ms = min(deafened_ms, c.seen_until - started_at),
+       video_ms = min(video_ms, c.seen_until - started_at), stream_ms = min(stream_ms, c.seen_until - started_at)
+  FROM (SELECT s.session_id AS cut_id,
+               CASE WHEN s.ended_at IS NULL THEN min(:at, max(s.started_at, {guild_mark("s.guild_id")}))
+                    ELSE :at END AS seen_until
+          FROM voice_sessions AS s
+         WHERE {which}) AS c
+ WHERE session_id = c.cut_id
+"""  # noqa: S608
 
 
 # An older revision, of when it was still open, may have been cut to a consent that began after the session's end.

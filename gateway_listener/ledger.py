@@ -76,7 +76,9 @@ class Ledger:
             self._drop(ended.popleft()[1])
 
     def forget(self, now: int) -> None:
-        """Forgets what has been over for long, without a word."""
+        """Forgets what has been over for long, without a word; nothing while it is not known what may be written."""
+        if not (self.recording and self.informed):
+            return
         for ended in self._ended:
             while ended and ended[0][0] < now - REMEMBERED_MS:
                 self._drop(ended.popleft()[1])

@@ -270,11 +270,7 @@ class Listener:
             self._owner = await reading.owner(self._store)
             self._verify(self._owner, readable=True)
         if not self._tracker.recording:
-            baseline = await reading.baseline(self._store, self._settings.shard_id, self._settings.shard_count)
-            baseline.consents = self._memory.consents
-            baseline.unrecorded, baseline.foreign = self._memory.unrecorded, self._memory.foreign
-            baseline.away = self._memory.away
-            self._tracker.restore(baseline, self._clock.now())
+            self._tracker.restore(await reading.baseline(self._store, self._memory), self._clock.now())
         await self._read_channels()
         whole = not self._consent_known.is_set()
         known = self._position.seq
@@ -365,7 +361,7 @@ class Listener:
         except OtherApplication as refusal:
             self._end_for(refusal)
             return
-        self._tracker.compare_guilds(there.presences, there.channels, self._time_of_reading())
+        self._tracker.compare_guilds(there.presences, there.channels, there.sights, self._time_of_reading())
         self._hand_over()
 
     async def _ask(self) -> None:
@@ -381,11 +377,12 @@ class Listener:
         self._hand_over()
 
     def _share_watermark(self) -> None:
-        observed_at = self._tracker.watermark_to_share
-        if observed_at is not None:
-            self._hand_over()  # the watermark says that all before it is written
+        self._hand_over()  # the marks say that all before them is written
+        marks = self._tracker.marks_to_share()
+        if marks is not None:
+            sights, observed_at = marks
             watermark = Watermark(self._settings.shard_id, observed_at, self._settings.shard_count)
-            self._recorder.hand_over([watermark], self._tracker.watermark_to_keep)
+            self._recorder.hand_over([*sights, watermark], self._tracker.watermark_to_keep)
 
     # --- the end ---
 

@@ -2,7 +2,7 @@
 
 | key | value |
 |-|-|
-| `baseline` | `1` once this queue file knows which sessions are open |
+| `baseline` | `id/count` of the shard whose open sessions this queue file knows; `1`: by an earlier version, its own |
 | `open:<session_id>` | the open session, as its record |
 | `consent:<user_id>` | `version at` of the decision by which the person is in; nobody else has one |
 | `application` | whose data these are |
@@ -17,10 +17,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from db_client.records import Record, Retraction, Undecodable, VoiceSession, from_json
+from db_client.records import GuildSight, Record, Retraction, Undecodable, VoiceSession, from_json
 from gateway_listener.consent import Decision
 from gateway_listener.position import Position
 from gateway_listener.recording import Unrecorded
@@ -78,8 +78,10 @@ def note_of(record: Record) -> tuple[str, str | None] | None:
 class Memory:
     """What an earlier run left behind."""
 
-    complete: bool = False
-    """False on a new disk: which sessions are open must be asked of the service."""
+    shard: tuple[int, int] = (0, 1)
+    """Whose it is now: a shard's number, and how many there are."""
+    known: tuple[int, int] | None = None
+    """Of which shard's guilds it is known on this disk which sessions are open; None: of none."""
     noted: bool = True
     """False if the sessions were asked of the service, and are not on this disk yet."""
     sessions: list[VoiceSession] = field(default_factory=list)
@@ -90,12 +92,52 @@ class Memory:
     """How far the consent log was followed."""
     watermark: int | None = None
     unseen: dict[int, int | None] = field(default_factory=dict)
+    """Up to when guilds were seen that were not seen up to the watermark (None: never)."""
+    sights: list[GuildSight] = field(default_factory=list)
+    """What the service has of that, if it was asked."""
     away: dict[int, int] = field(default_factory=dict)
     """By guild: since when the bot is, or was, not in it."""
     unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
     """By channel."""
     foreign: list[str] = field(default_factory=list)
     """The notes that are left out and to be removed: about guilds of another shard, or names, which none is kept of."""
+
+    @property
+    def complete(self) -> bool:
+        """False on a new disk, and where guilds have come to the shard: what is open must be asked of the service."""
+        if self.known is None:
+            return False
+        shard_id, shard_count = self.known
+        return self.shard[1] % shard_count == 0 and self.shard[0] % shard_count == shard_id
+
+    def knows(self, guild_id: int) -> bool:
+        """True if this disk knows what is open in the guild."""
+        return self.known is not None and _is_of(guild_id, self.known)
+
+    def completed(
+        self,
+        *,
+        watermark: int | None,
+        marks: Mapping[int, int],
+        sights: list[GuildSight],
+        sessions: Iterable[VoiceSession],
+    ) -> Memory:
+        """This, and for the guilds of which this disk does not know what is open what the service has: the open
+        sessions, and up to when each of these guilds was seen (`marks`; 0: never)."""
+        elsewhere = {guild_id: mark or None for guild_id, mark in marks.items() if not self.knows(guild_id)}
+        return replace(
+            self,
+            noted=False,
+            sessions=[*self.sessions, *(session for session in sessions if not self.knows(session.guild_id))],
+            watermark=self.watermark if self.known else watermark,
+            unseen={**self.unseen, **elsewhere},
+            sights=sights,
+        )
+
+    @property
+    def shard_note(self) -> str:
+        """The text of the note `baseline`, once all is known of the shard's guilds."""
+        return "{}/{}".format(*self.shard)
 
 
 def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1) -> Memory:
@@ -104,13 +146,13 @@ def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1
     What is about a guild of another shard (the bot was sharded anew, or the disk was another listener's) is `foreign`:
     https://discord.com/developers/docs/events/gateway#sharding
     """
-    memory = Memory(complete=BASELINE in notes)
+    memory = Memory(shard=(shard_id, shard_count))
     unreadable = 0
     for key, value in notes.items():
         kind, _, name = key.partition(":")
         try:
             guild_id = _guild_of(kind, name, value)
-            if kind == "names" or (guild_id is not None and (guild_id >> 22) % shard_count != shard_id):
+            if kind == "names" or (guild_id is not None and not _is_of(guild_id, memory.shard)):
                 memory.foreign.append(key)
             else:
                 _take(memory, kind, name, value)
@@ -119,6 +161,12 @@ def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1
     if unreadable:
         log.warning("some notes in the queue file cannot be read and are left out", extra={"notes": unreadable})
     return memory
+
+
+def _is_of(guild_id: int, shard: tuple[int, int]) -> bool:
+    """https://discord.com/developers/docs/events/gateway#sharding"""
+    shard_id, shard_count = shard
+    return (guild_id >> 22) % shard_count == shard_id
 
 
 def _guild_of(kind: str, name: str, value: str) -> int | None:
@@ -145,6 +193,9 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         memory.away[int(name)] = int(value)
     elif kind == "recording":
         memory.unrecorded[int(name)] = Unrecorded.from_json(value)
+    elif kind == BASELINE:
+        shard_id, _, shard_count = value.partition("/")
+        memory.known = (int(shard_id), int(shard_count)) if shard_count else memory.shard
     elif kind == CONSENT_SEQ:
         memory.position = Position.from_text(value)
     elif kind == APPLICATION:

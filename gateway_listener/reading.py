@@ -16,11 +16,13 @@ from db_client.reading_statements import (
     guilds_of_shard,
     nameless_channels,
     newest_seq,
+    open_guild_marks,
     recording_after,
+    unseen_guilds,
     watermark,
 )
 from db_client.reading_statements import open_sessions as open_sessions_of
-from db_client.records import Channel, Guild, GuildPresence, VoiceSession
+from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
 from db_client.statements import Statement
 from db_client.store import Store
 from gateway_listener.consent import Decision
@@ -87,16 +89,17 @@ async def _pages(store: Store, ask: Callable[..., Statement], *key: str) -> Asyn
         after = [rows[-1][column] for column in key]
 
 
-async def baseline(store: Store, shard_id: int, shard_count: int) -> Memory:
-    """What a listener whose disk knows nothing takes up: the shard's open sessions and watermark."""
-    (seen,) = await _query(
-        store, watermark(shard_id, shard_count)
-    )  # before the sessions: an older watermark is only less sure
-    return Memory(
-        complete=True,
-        noted=False,
-        sessions=await open_sessions(store, shard_id, shard_count),
-        watermark=seen[0]["observed_at"] if seen else None,
+async def baseline(store: Store, disk: Memory) -> Memory:
+    """What a listener takes up whose disk does not know all that is open in its guilds: see `Memory.completed`."""
+    # The marks before the sessions: older ones are only less sure.
+    seen, marks, unseen = await _query(
+        store, watermark(*disk.shard), open_guild_marks(*disk.shard), unseen_guilds(*disk.shard)
+    )
+    return disk.completed(
+        watermark=next((row["observed_at"] for row in seen), None),
+        marks={row["guild_id"]: row["mark"] for row in marks},
+        sights=[GuildSight(**row, seen=False) for row in unseen],
+        sessions=await open_sessions(store, *disk.shard),
     )
 
 
@@ -149,14 +152,18 @@ class StoredGuilds(NamedTuple):
     owner: int | None
     presences: list[GuildPresence]
     channels: list[ChannelDecision]
+    sights: list[GuildSight]
 
 
 async def guilds(store: Store, shard_id: int, shard_count: int) -> StoredGuilds:
     """Whose data these are, in which guilds the bot is said to be, and everything decided about their channels."""
     shard = shard_id, shard_count
-    owned, presences, channels = await _query(store, application(), guilds_of_shard(*shard), recording_after(0, *shard))
+    owned, presences, channels, sights = await _query(
+        store, application(), guilds_of_shard(*shard), recording_after(0, *shard), unseen_guilds(*shard)
+    )
     return StoredGuilds(
         _owner(owned),
         [GuildPresence(**row) for row in presences],
         [ChannelDecision.from_row(row) for row in channels],
+        [GuildSight(**row, seen=False) for row in sights],
     )

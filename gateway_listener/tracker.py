@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from db_client.records import Channel, Guild, GuildPresence, VoiceSession
+from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
 from gateway_listener import frames, heal
 from gateway_listener.consent import Decision
 from gateway_listener.flags import FlagHistory
@@ -31,6 +31,7 @@ from gateway_listener.reconcile import Seat, last_known, reconcile
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
 from gateway_listener.stays import Stay, recorded_stay
+from gateway_listener.unseen import UnseenGuilds
 
 # No stranger can cause these, and each shows that all before it has arrived.
 _OF_THE_CONNECTION = frozenset(
@@ -63,6 +64,7 @@ class Tracker:
         self._noticed_at = 0
         """When something came last that no stranger caused."""
         self._unseen_noted: dict[int, int | None] = {}
+        self._unseen_told = UnseenGuilds()
         self._held_back: list[Stay] = []
         self.presence = Presence(self._ledger)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
@@ -148,11 +150,15 @@ class Tracker:
         self._ledger.recall(memory.consents)
         self._ledger.informed = self._ledger.informed or memory.noted
         self._ledger.channels.recall(memory.unrecorded)
-        self._unseen_noted.update(memory.unseen)
         for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:
             guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
             if guild.seen_since is None and guild.unseen_since is None:
                 guild.unseen_since, guild.restored = memory.unseen.get(guild_id, memory.watermark), True
+        self._unseen_noted.update(memory.unseen)
+        if memory.noted:
+            self._unseen_told.recall(memory.unseen)
+        else:
+            self._unseen_told.compare(memory.sights)
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
             self._ledger.revision = max(self._ledger.revision, session.revision)
             self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
@@ -163,8 +169,13 @@ class Tracker:
             for guild_id in self._guilds.keys() - self.presence.here:
                 self._leave(self._guilds[guild_id], now)
         self._ledger.items.extend(Note(key, None) for key in memory.foreign)
-        self._ledger.items.append(Note(BASELINE, "1"))
+        self._ledger.items.append(Note(BASELINE, memory.shard_note))
         self._ledger.start_recording(now)
+        for guild in map(self._guild, list(self._unseen_noted)):
+            if guild.seen_since is None:
+                self._note_unseen(guild)
+            else:
+                self._forget_unseen(guild.guild_id)
 
     def compare(self, rows: Iterable[VoiceSession], mark: int, now: int) -> Counter[str]:
         """Heals what differs between the open sessions of the service (`rows`) and these; how often, by kind.
@@ -191,9 +202,16 @@ class Tracker:
         """Something is recorded in these channels, and their names are not: they are told."""
         self._naming.tell(self._known_guilds().values(), channel_ids)
 
-    def compare_guilds(self, presences: Sequence[GuildPresence], channels: Sequence[ChannelDecision], now: int) -> None:
+    def compare_guilds(
+        self,
+        presences: Sequence[GuildPresence],
+        channels: Sequence[ChannelDecision],
+        sights: Sequence[GuildSight],
+        now: int,
+    ) -> None:
         """Compares what the service has about the shard's guilds, and everything decided about their channels."""
         self.decide_recording(channels, now)
+        self._unseen_told.compare(sights)
         self._noticed_at = now = self._now
         self.presence.compare(presences, {decision.channel_id for decision in channels}, now)
 
@@ -219,16 +237,22 @@ class Tracker:
 
     @property
     def watermark_to_keep(self) -> int | None:
-        """The moment up to which everything seen is in the items so far, for every guild without a note of its own."""
-        return self.sight.watermark_to_keep
+        """The moment up to which everything seen is in the items so far, for every guild without a note of its own.
 
-    @property
-    def watermark_to_share(self) -> int | None:
-        """The same for whoever has no notes: as early as the guild that has been unseen longest asks for."""
-        if not self.recording:
-            return None  # nothing is in the items yet, and the service still knows better
-        unseen = [g.unseen_since for g in self._guilds.values() if g.unseen_since is not None and g.is_recorded]
-        return min([*unseen, self.watermark_to_keep or 0]) or None
+        None while nothing is in them: what this disk, or the service, has of an earlier run is still true.
+        """
+        return self.sight.watermark_to_keep if self.recording else None
+
+    def marks_to_share(self) -> tuple[list[GuildSight], int] | None:
+        """The same for whoever has no notes, to be written in this order behind what was taken; None: not yet.
+
+        What is new of guilds that are not seen and in which something is open, and the moment that holds for others.
+        """
+        mark = self.watermark_to_keep
+        if mark is None:
+            return None
+        unseen = {guild: since for guild, since in self._unseen_noted.items() if self._guild(guild).is_recorded}
+        return self._unseen_told.news(unseen, mark), mark
 
     @property
     def revision(self) -> int:
@@ -308,7 +332,8 @@ class Tracker:
     def _note_unseen(self, guild: GuildState) -> None:
         if guild.seen_since is None:
             self._unseen_noted[guild.guild_id] = guild.unseen_since
-            self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen_since or NEVER)))
+            if self.recording:
+                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen_since or NEVER)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)

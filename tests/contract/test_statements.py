@@ -34,6 +34,9 @@ from tests.services import RunningService
 
 T0 = 1_780_000_000_000
 MINUTE = 60_000
+SEEN_UNTIL = T0 + 60 * MINUTE
+# A shard of which no other test knows, and its guilds.
+SHARD, SHARDS = 500, 1000
 
 
 class Service:
@@ -78,6 +81,7 @@ def service(body: RunningService) -> Iterator[Service]:
     client = Service(body.url)
     for migration in migrations.load():
         client.execute([Statement(sql, {}) for sql in migration.statements])
+    client.deliver(Watermark(0, SEEN_UNTIL, 1_000_003))  # whatever happens in guild 5 was seen
     yield client
     client.close()
 
@@ -312,8 +316,54 @@ def mark_of(service: Service, guild: int) -> int:
     return row["mark"] - T0
 
 
-# A shard of which no other test knows.
-SHARD, SHARDS = 500, 1000
+def ends(service: Service, person: int) -> list[tuple[float, str, float]]:
+    """When the person's sessions ended, by what, and how far the end may be off; in minutes."""
+    rows = service.rows(
+        "SELECT ended_at, ended_by, ended_within_ms FROM voice_sessions WHERE user_id = :p ORDER BY started_at",
+        p=person,
+    )
+    return [((row["ended_at"] - T0) / MINUTE, row["ended_by"], row["ended_within_ms"] / MINUTE) for row in rows]
+
+
+@pytest.mark.parametrize("first", ["the session", "the decision"])
+def test_a_decision_ends_an_open_session_where_its_guild_was_last_seen(
+    service: Service, person: int, first: str
+) -> None:
+    """The rest until the decision is its doubt; what the listener says of it afterwards stands instead."""
+    guild = person % 1000 << 22
+    came, out = stay(person, 1, None, guild=guild, channel=person), decided(person, "out", 5)
+    service.deliver(decided(person, "in", 0), GuildSight(guild, 1, seen=False, unseen_since=T0 + 3 * MINUTE))
+    service.deliver(*((came, out) if first == "the session" else (out, came)))
+    assert (stays(service, person), ends(service, person)) == ([(1, 3)], [(3, "opted_out", 2)])
+    service.deliver(came, out)
+    assert ends(service, person) == [(3, "opted_out", 2)]
+    exactly = stay(person, 1, 5, guild=guild, channel=person, revision=2)
+    service.deliver(exactly._replace(ended_by="opted_out"), out, came)
+    assert (stays(service, person), ends(service, person)) == ([(1, 5)], [(5, "opted_out", 0)])
+
+
+def test_a_decision_about_a_session_of_which_nothing_was_seen_but_the_beginning(service: Service, person: int) -> None:
+    """Nobody ever told how far the guild was seen, or it was lost before: the beginning was."""
+    guild = person % 1000 << 22
+    service.deliver(GuildSight(guild, 1, seen=False), decided(person, "in", 0), stay(person, 1, None, guild=guild))
+    service.deliver(decided(person, "out", 5))
+    assert (stays(service, person), ends(service, person)) == ([(1, 1)], [(1, "opted_out", 4)])
+
+
+@pytest.mark.parametrize("first", ["the session", "the decision"])
+def test_a_channel_that_is_not_recorded_any_more_ends_what_is_open_where_its_guild_was_last_seen(
+    service: Service, person: int, first: str
+) -> None:
+    """As an opt-out does; what had ended before it was seen to its end, and is cut at the decision."""
+    guild = person % 1000 << 22
+    other = next(PEOPLE)
+    came, over = (stay(who, 1, end, guild=guild, channel=person) for who, end in ((person, None), (other, 20)))
+    decision = ChannelRecording(earliest(T0 + 5 * MINUTE) + person % 1000, guild, person, recorded=False)
+    service.deliver(decided(person, "in", 0), decided(other, "in", 0))
+    service.deliver(GuildSight(guild, 1, seen=False, unseen_since=T0 + 3 * MINUTE))
+    service.deliver(*((came, over, decision) if first == "the session" else (decision, came, over)))
+    assert ends(service, person) == [(3, "not_recorded", 2)]
+    assert ends(service, other) == [(5, "not_recorded", 0)]
 
 
 def test_the_mark_of_a_guild_is_that_of_its_shard_and_the_last_write_stands(service: Service) -> None:

@@ -26,6 +26,7 @@ from db_client.records import (
     ConsentDecision,
     Guild,
     GuildPresence,
+    GuildSight,
     Record,
     Watermark,
     from_json,
@@ -88,8 +89,10 @@ class Harness:
         self._sequence = itertools.count(1)
         self._sessions = itertools.count(1)
         self.tracker = self._new_tracker()
+        self._memory = Memory(shard=shard)
+        """What the process found on its disk."""
         if not new_disk:
-            self.tracker.restore(Memory(complete=True), self.now)
+            self.tracker.restore(Memory(shard=shard, known=shard), self.now)
             self._settle()
 
     def _new_tracker(self) -> Tracker:
@@ -248,34 +251,49 @@ class Harness:
         self.shard = shard or self.shard
         self.unwritten = []
         self.tracker = self._new_tracker()
-        self.tracker.restore(remembered(self.notes, *self.shard), self.now)
-        self._settle()
-        if service_up:
-            self.follow(complete=True)
+        self._memory = remembered(self.notes, *self.shard)
+        if self._memory.complete:
+            self.tracker.restore(self._memory, self.now)
+            self._settle()
+            if service_up:
+                self.follow(complete=True)
+        elif service_up:
+            self.read_baseline()
 
     def new_disk(self) -> None:
         """kill -9 and a new process on another machine: it knows what the service knows, when that can be read."""
         self.notes, self.queue, self.unwritten = {}, [], []
+        self._memory = Memory(shard=self.shard)
         self.tracker = self._new_tracker()
 
     def read_baseline(self) -> None:
-        sessions = self.service.read(reading_statements.open_sessions(*self.shard))
-        seen = self.service.read(reading_statements.watermark(*self.shard))
-        memory = Memory(
-            complete=True,
-            noted=False,
-            sessions=[session_of(row) for row in sessions],
-            watermark=seen[0]["observed_at"] if seen else None,
+        """What `Listener._read_consent` does where the disk does not know all that is open."""
+        memory = self._memory.completed(
+            watermark=next(
+                (row["observed_at"] for row in self.service.read(reading_statements.watermark(*self.shard))), None
+            ),
+            marks={
+                row["guild_id"]: row["mark"]
+                for row in self.service.read(reading_statements.open_guild_marks(*self.shard))
+            },
+            sights=self._sights(),
+            sessions=[session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))],
         )
         self.tracker.restore(memory, self.now)
         self.follow_channels()
         self.follow(complete=True)
 
+    def _sights(self) -> list[GuildSight]:
+        rows = self.service.read(reading_statements.unseen_guilds(*self.shard))
+        return [GuildSight(**row, seen=False) for row in rows]
+
     def share(self) -> None:
         """Tells the service up to when the gateway was seen, as `Listener._share_watermark` does."""
-        observed_at = self.tracker.watermark_to_share
-        if observed_at is not None:
-            self._settle(Watermark(self.shard[0], observed_at, self.shard[1]))
+        self._settle()
+        marks = self.tracker.marks_to_share()
+        if marks is not None:
+            sights, observed_at = marks
+            self._settle(*sights, Watermark(self.shard[0], observed_at, self.shard[1]))
 
     def compare(self) -> dict[str, int]:
         rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]
@@ -297,6 +315,7 @@ class Harness:
         self.tracker.compare_guilds(
             [GuildPresence(**row) for row in guilds],
             [ChannelDecision.from_row(row) for row in channels],
+            self._sights(),
             self.now,
         )
         self._settle()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db_client.records import Flags, Record, VoiceSession
+from db_client.records import Flags, Record, VoiceSession, Watermark
 from gateway_listener.sessions import sessions_of
 from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, SOFA, Harness
 
@@ -116,6 +116,7 @@ def test_a_stay_that_turns_out_to_be_shorter_takes_back_what_the_service_had_mad
     out = world.decision(ADA, "out", world.pass_ms(500))
     back = world.decision(ADA, "in", world.pass_ms(500))
     world.pass_ms(1000)
+    world.service.write(Watermark(0, world.now))  # of another listener
     world.record(DESK, recorded=False, follow=False)
     world.service.write(back)
     world.service.write(out)

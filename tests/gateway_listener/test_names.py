@@ -177,7 +177,7 @@ def test_names_that_an_earlier_version_kept_are_removed(world: Harness, complete
     memory = remembered(notes)
     assert (memory.complete, memory.foreign) == (complete, [key])
     world.notes = notes
-    world.restart(service_up=False)
+    world.restart()
     assert key not in world.notes
 
 

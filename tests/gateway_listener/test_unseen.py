@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from db_client.records import GuildSight, VoiceSession, Watermark
 from gateway_listener import frames
+from gateway_listener.ledger import REMEMBERED_MS
 from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
 
 OTHER = GUILD * 3
+STRANGER = 77
 
 
 def within(world: Harness, user: int) -> list[tuple[int, int | None]]:
@@ -82,16 +85,18 @@ def test_only_what_no_stranger_can_cause_moves_the_watermark(
 
 
 def test_a_stranger_in_a_guild_that_is_not_seen_holds_no_watermark_back(world: Harness) -> None:
-    """Who is recorded there does: a new disk must know since when it was not seen."""
+    """Nor does who is recorded there: the service is told of that guild alone, and once."""
     world.roll_call(OTHER, {CAT: 7})
     world.see(frames.GuildUnavailable(OTHER))
     world.pass_ms(5000)
     world.ack()
-    assert world.tracker.watermark_to_share == NOON + 6000
+    assert world.tracker.marks_to_share() == ([], NOON + 6000)
     world.see(frames.GuildUnavailable(GUILD))
     world.pass_ms(5000)
     world.ack()
-    assert world.tracker.watermark_to_share == NOON + 6000
+    told = GuildSight(GUILD, NOON + 11_000, seen=False, unseen_since=NOON + 6000)
+    assert world.tracker.marks_to_share() == ([told], NOON + 11_000)
+    assert world.tracker.marks_to_share() == ([], NOON + 11_000)
     assert int(world.notes["watermark"]) == NOON + 11_000
 
 
@@ -474,10 +479,7 @@ def test_the_machines_clock_was_set_back_while_nobody_listened(world: Harness) -
 
 def test_a_lost_disk_is_made_good_by_the_service(world: Harness) -> None:
     """The service's open sessions and watermark are the baseline."""
-    from db_client.records import Watermark
-
-    assert world.tracker.watermark_to_share is not None
-    world.service.write(Watermark(0, world.tracker.watermark_to_share))
+    world.share()
     world.pass_ms(20_000)
     world.new_disk()
     world.read_baseline()
@@ -486,11 +488,172 @@ def test_a_lost_disk_is_made_good_by_the_service(world: Harness) -> None:
     assert world.times(BOB) == [(DESK, 0, None, "joined", None)]
 
 
+def unseen(world: Harness) -> dict[int, int | None]:
+    """Of which guilds the service has that they are not seen, and since when, counted from NOON."""
+    rows = world.service.rows("SELECT guild_id, unseen_since FROM unseen_guilds")
+    return {row["guild_id"]: row["unseen_since"] - NOON for row in rows}
+
+
+def test_a_lost_disk_does_not_shorten_a_session_elsewhere(world: Harness) -> None:
+    """One server is in an outage for long, with somebody in it: the others are seen all the time."""
+    world.roll_call(OTHER, {})
+    world.opt_in(CAT)
+    world.state(CAT, 7, guild=OTHER)
+    world.pass_ms(1000)
+    world.see(frames.GuildUnavailable(OTHER))
+    world.pass_ms(600_000)
+    world.state(ADA, SOFA)
+    world.pass_ms(60_000)
+    world.ack()
+    world.share()
+    assert unseen(world) == {OTHER: 2000}
+    world.new_disk()
+    world.pass_ms(5000)
+    world.connect({GUILD: {}, OTHER: {CAT: 7}})
+    world.read_baseline()
+    assert world.times(ADA)[1:] == [(SOFA, 602_000, 662_000, "switched", "roll_call")]
+    assert within(world, ADA)[-1] == (0, 5000)
+    assert world.times(CAT) == [(7, 1000, 2000, "joined", "roll_call"), (7, 667_000, None, "roll_call", None)]
+    world.share()
+    assert unseen(world) == {}
+
+
+def test_an_outage_at_a_new_disk_keeps_the_guilds_own_mark(world: Harness) -> None:
+    """On the disk and in the service: neither a restart nor a second lost disk takes the shard's for it."""
+    world.share()
+    world.new_disk()
+    world.read_baseline()
+    world.roll_call(OTHER, {})
+    world.hello()
+    world.ready(GUILD, OTHER)
+    world.roll_call(OTHER, {})
+    world.pass_ms(400_000)
+    world.ack()
+    world.share()
+    assert (int(world.notes[f"unseen:{GUILD}"]), unseen(world)) == (NOON + 1000, {GUILD: 1000})
+    world.new_disk()
+    world.read_baseline()
+    world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    assert world.times(ADA) == [(DESK, 0, 1000, "joined", "roll_call"), (DESK, 401_000, None, "roll_call", None)]
+
+
+def test_the_service_is_told_of_unseen_guilds_with_something_open_and_of_what_changes(world: Harness) -> None:
+    """When the last session there ends, as by an opt-out, or the bot is removed, it is told of the guild no more."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.roll_call(OTHER, {})
+    world.see(frames.GuildUnavailable(OTHER))
+    world.pass_ms(60_000)
+    world.ack()
+    world.share()
+    assert unseen(world) == {GUILD: 1000}
+    world.opt_out(ADA)
+    world.share()
+    assert unseen(world) == {GUILD: 1000}
+    world.opt_out(BOB)
+    world.share()
+    assert unseen(world) == {}
+    world.roll_call(GUILD, {CAT: SOFA})
+    world.opt_in(CAT)
+    world.see(frames.GuildUnavailable(GUILD))
+    world.share()
+    assert unseen(world) == {GUILD: 61_000}
+    world.see(frames.GuildGone(GUILD))
+    world.share()
+    assert unseen(world) == {}
+
+
+@pytest.mark.parametrize("how", ["killed before it was told", "killed after", "a restored backup", "a clock ahead"])
+def test_what_the_service_has_of_unseen_guilds_comes_to_be_true(world: Harness, how: str) -> None:
+    """A restart knows of the outages, not of what was told; what a restore or a clock left there is looked for."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(5000)
+    world.ack()
+    if how == "killed after":
+        world.share()
+    world.restart()
+    world.share()
+    assert unseen(world) == {GUILD: 1000}
+    world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    world.share()
+    assert unseen(world) == {}
+    if how not in ("a restored backup", "a clock ahead"):
+        return
+    revision = NOON + (-1 if how == "a restored backup" else 10**12)
+    world.service.write(GuildSight(GUILD, revision, seen=False, unseen_since=NOON - 9))
+    world.look()
+    world.share()
+    assert unseen(world) == {}
+
+
+def test_a_clock_that_was_years_ahead_leaves_no_mark_that_blocks(world: Harness) -> None:
+    """The next mark stands, though it is an earlier one."""
+    world.service.write(Watermark(0, NOON + 10**12))
+    world.share()
+    assert [row["observed_at"] for row in world.service.rows("SELECT observed_at FROM listener_watermarks")] == [
+        NOON + 1000
+    ]
+
+
+def test_what_a_new_disk_sees_while_the_service_is_away_for_hours_is_written(world: Harness) -> None:
+    """Nobody knows who is in before the service says so: until then what is over is kept, and not for long after."""
+    world.share()
+    world.opt_in(CAT)
+    world.new_disk()
+    world.pass_ms(1000)
+    world.connect({GUILD: {ADA: DESK}})
+    for user in (CAT, BOB):
+        world.state(user, SOFA)
+        world.pass_ms(5000)
+        world.state(user, None)
+        world.pass_ms(REMEMBERED_MS)
+    for user in (CAT, BOB, STRANGER):
+        world.state(user, SOFA)
+        world.pass_ms(5000)
+        world.state(user, None)
+    world.pass_ms(REMEMBERED_MS)
+    world.ack()
+    assert not [record for record in world.queue if isinstance(record, VoiceSession)]
+    world.read_baseline()
+    late = 2 * REMEMBERED_MS
+    assert world.times(CAT) == [
+        (SOFA, 2000, 7000, "joined", "left"),
+        (SOFA, 12_000 + late, 17_000 + late, "joined", "left"),
+    ]
+    assert world.times(BOB) == [
+        (DESK, 0, 1000, "joined", "roll_call"),
+        (SOFA, 7000 + REMEMBERED_MS, 12_000 + REMEMBERED_MS, "joined", "left"),
+        (SOFA, 17_000 + late, 22_000 + late, "joined", "left"),
+    ]
+    assert world.rows(STRANGER) == []
+    world.pass_ms(REMEMBERED_MS + 1)
+    world.ack()
+    assert world.tracker.figures()["stays_in_memory"] == 1
+
+
+@pytest.mark.parametrize("decided_in", ["the gap", "sight"])
+def test_a_lost_disk_and_an_opt_out_in_the_same_gap(world: Harness, decided_in: str) -> None:
+    """What nobody saw does not count, whoever ends the session; a listener that saw it says when it ended."""
+    world.share()
+    world.pass_ms(50_000)
+    world.ack()
+    if decided_in == "sight":
+        world.service.write(world.decision(ADA, "out"))
+        assert (world.times(ADA), within(world, ADA)) == ([(DESK, 0, 1000, "joined", "opted_out")], [(0, 50_000)])
+        world.follow()
+        assert (world.times(ADA), within(world, ADA)) == ([(DESK, 0, 51_000, "joined", "opted_out")], [(0, 0)])
+        return
+    world.new_disk()
+    world.pass_ms(200_000)
+    world.service.write(world.decision(ADA, "out"))
+    world.pass_ms(100_000)
+    world.read_baseline()
+    world.connect({GUILD: {ADA: DESK}})
+    assert (world.times(ADA), within(world, ADA)) == ([(DESK, 0, 1000, "joined", "opted_out")], [(0, 250_000)])
+
+
 @pytest.mark.parametrize("gap", [20_000, 200_000])
 def test_the_service_can_be_read_late(world: Harness, gap: int) -> None:
     """Until then it is tracked in memory; then the same comes out as if it had been read at the start."""
-    from db_client.records import Watermark
-
     world.service.write(Watermark(0, NOON + 1000))
     world.opt_in(CAT)
     world.pass_ms(gap)

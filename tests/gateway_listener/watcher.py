@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from db_client import reading_statements
 from db_client.records import VoiceSession
 from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.notes import BASELINE, WATERMARK, remembered
@@ -307,9 +308,7 @@ class Watcher:
         """Up to when the gateway was seen, as the next process will learn it."""
         if BASELINE in self.harness.notes:
             return int(self.harness.notes.get(WATERMARK, 0))
-        rows = self.service.rows(
-            "SELECT observed_at FROM listener_watermarks WHERE shard_id = :id", id=self.harness.shard[0]
-        )
+        rows = self.service.read(reading_statements.watermark(*self.harness.shard))
         return max((int(row["observed_at"]) for row in rows), default=0)
 
     def start(self) -> None:
