@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 HAND_OVER_EVERY = 0.05
 # So long (seconds) the page of figures waits for the queue file; then it gives those of the time before.
 QUEUE_ANSWERS_WITHIN = 1.0
+# How often (seconds) we look whether the mark has moved so far that the service is told.
+SHARE_LOOK_EVERY = 0.5
 
 
 class Listener:
@@ -71,6 +73,8 @@ class Listener:
         """The next look at the channels is at all of them."""
         self._supervisor: Supervisor | None = None
         self._started_at = self._clock.now()
+        self._shared: int | None = None
+        """The shard's mark that was shared last."""
         self._handing_over: asyncio.TimerHandle | None = None
         self._queue: QueueStatistics | None = None
         self._asking_queue: asyncio.Task[QueueStatistics] | None = None
@@ -108,7 +112,7 @@ class Listener:
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare_guilds)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._ask)))
-            helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
+            helpers.append(asyncio.create_task(self._every(SHARE_LOOK_EVERY, self._share_if_moved)))
             await self._supervise(self._supervisor)
         finally:
             helpers.extend(self._beats)
@@ -376,11 +380,18 @@ class Listener:
             log.info("the bot is no longer in a server: unless it is invited again, the data go after thirty days")
         self._hand_over()
 
+    def _share_if_moved(self) -> None:
+        """Every half minute while all goes well, and at once when the shard is seen (again): what runs counts up to it."""
+        mark, last = self._tracker.watermark_to_keep, self._shared
+        if mark is not None and (last is None or abs(mark - last) >= self._settings.timing.share_every * 1000):
+            self._share_watermark()
+
     def _share_watermark(self) -> None:
         self._hand_over()  # the marks say that all before them is written
         marks = self._tracker.marks_to_share()
         if marks is not None:
             sights, observed_at = marks
+            self._shared = observed_at
             watermark = Watermark(self._settings.shard_id, observed_at, self._settings.shard_count)
             self._recorder.hand_over([*sights, watermark], self._tracker.watermark_to_keep)
 

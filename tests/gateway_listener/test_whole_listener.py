@@ -7,18 +7,20 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from db_client.records import Retraction, VoiceSession
+from db_client.reading_statements import guild_mark
+from db_client.records import Retraction, VoiceSession, Watermark
 from db_client.settings import StoreSettings
 from db_client.snowflake import created_at, earliest
 from db_client.store import QueueStatistics, Store
 from gateway_listener.listener import Listener
 from gateway_listener.reading import session_of
-from tests.gateway_listener.running import DELIVERED_WITHIN, SLACK_MS, Scene, scene
+from tests.gateway_listener.running import DELIVERED_WITHIN, QUICK, SLACK_MS, Scene, scene
 from tests.services import RunningService
 from tests.simulated_discord.server import wall_clock
 from tests.waiting import soon
@@ -40,6 +42,25 @@ async def test_only_those_who_are_in(stage: Scene, caplog: pytest.LogCaptureFixt
     for file in stage.folder.rglob("queue*"):
         assert secret not in file.read_bytes(), file
     assert str(stage.cat) not in caplog.text
+
+
+@pytest.mark.parametrize("unseen_for_hours", [None, 50])
+async def test_what_runs_counts_as_soon_as_the_shard_is_seen(stage: Scene, unseen_for_hours: int | None) -> None:
+    """The mark is shared at once, in a new installation and after an outage: until it is, reports count nothing new."""
+    if unseen_for_hours is not None:
+        await stage.write(Watermark(0, wall_clock() - unseen_for_hours * 3_600_000))
+
+    async def seen_to() -> int:
+        (row,) = await stage.query(f"SELECT {guild_mark(str(stage.guild))} AS mark")
+        mark: int = row["mark"]
+        return mark
+
+    begun = wall_clock()
+    async with stage.listening(timing=replace(QUICK, share_every=3600.0)):
+        until = time.monotonic() + DELIVERED_WITHIN
+        while await seen_to() < begun:
+            assert time.monotonic() < until, "the mark is not shared"
+            await asyncio.sleep(0.05)
 
 
 async def test_consent_while_in_voice(stage: Scene) -> None:
