@@ -209,7 +209,7 @@ later (user_id, counted_ms) AS (
   SELECT s.user_id, min(:to_at, {RUNS_TO}) - max(s.started_at, l.shown_from)
     FROM late AS l CROSS JOIN voice_sessions AS s
    WHERE s.user_id = l.user_id AND s.guild_id = :guild_id AND s.ended_at IS NULL AND s.started_at < :to_at
-     AND s.afk = 0 AND :channel_id IN (0, s.channel_id) AND {RUNS_TO} > max(s.started_at, l.shown_from)
+     AND s.afk = 0 AND :channel_id IN (0, s.channel_id)
 ),
 board AS MATERIALIZED (
   SELECT user_id, display_name, counted_ms, rank() OVER (ORDER BY counted_ms DESC) AS place

@@ -23,10 +23,10 @@ def rooms(sessions: Iterable[Session], bystanders: Iterable[tuple[str, str, str]
     """
     people: dict[tuple[str, str], list[Person]] = {}
     for session in sessions:
-        person = Person(session.person, session.started_at, recorded=True)
+        person = Person(session.person, session.started_at, recorded=True, mark=session.mark)
         people.setdefault((session.guild, session.channel), []).append(person)
     for guild, channel, name in bystanders:
-        people.setdefault((guild, channel), []).append(Person(name, 0, recorded=False))
+        people.setdefault((guild, channel), []).append(Person(name, 0, recorded=False, mark=0))
     return tuple(Room(guild, channel, tuple(people[guild, channel])) for guild, channel in sorted(people))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from db_client.reading_statements import guild_mark
 from db_client.statements import Statement
 from demo.check import Stored
 
@@ -16,15 +17,16 @@ EVERYTHING = Statement(
     {},
 )
 
-_NAMED = """
+_NAMED = f"""
 SELECT s.session_id AS session_id, s.user_id AS user_id, s.channel_id AS channel_id, s.started_at AS started_at,
        s.ended_at AS ended_at, s.started_by AS started_by, s.ended_by AS ended_by, u.display_name AS person,
-       coalesce(g.name, s.guild_id) AS guild, coalesce(c.name, s.channel_id) AS channel
+       coalesce(g.name, s.guild_id) AS guild, coalesce(c.name, s.channel_id) AS channel,
+       {guild_mark("s.guild_id")} AS mark
   FROM voice_sessions AS s
   JOIN opt_in_users AS u ON u.user_id = s.user_id
   LEFT JOIN guilds AS g ON g.guild_id = s.guild_id
   LEFT JOIN channels AS c ON c.channel_id = s.channel_id
-"""
+"""  # noqa: S608
 
 OPEN = Statement(f"{_NAMED} WHERE s.ended_at IS NULL ORDER BY guild, channel, s.started_at LIMIT 500", {})
 
@@ -39,7 +41,7 @@ def these(session_ids: Iterable[str]) -> Statement:
 
 @dataclass(frozen=True)
 class Session:
-    """A stored voice session with the names of the person, the guild and the channel."""
+    """A stored voice session with the names of the person, the guild and the channel, and the guild's mark."""
 
     session_id: str
     user_id: int
@@ -51,6 +53,7 @@ class Session:
     person: str
     guild: str
     channel: str
+    mark: int
 
 
 def sessions(rows: Sequence[Mapping[str, Any]]) -> list[Session]:

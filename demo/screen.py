@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from db_client.report_windows import seen_to
+
 CLEAR, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J", "\x1b[?25h\x1b[?1049l"
 _HOME, _TO_END_OF_LINE, _TO_END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
@@ -17,11 +19,12 @@ _COLOUR_OF_STATE = {"ready": "green", "elsewhere": "green", "starting": "yellow"
 
 @dataclass(frozen=True)
 class Person:
-    """Someone in voice; `since` in ms since 1970 UTC."""
+    """Someone in voice; `since`, and up to when the guild was seen (`mark`), in ms since 1970 UTC."""
 
     name: str
     since: int
     recorded: bool
+    mark: int
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,9 @@ def _queue(view: View) -> str:
 
 
 def _person(person: Person, now: int) -> str:
-    return f"{plain(person.name)} {duration(now - person.since) if person.recorded else '(not recorded)'}"
+    if not person.recorded:
+        return f"{plain(person.name)} (not recorded)"
+    return f"{plain(person.name)} {duration(max(0, seen_to(person.mark, now) - person.since))}"
 
 
 def _styled(text: str, style: str, colour: bool) -> str:

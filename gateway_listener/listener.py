@@ -381,7 +381,7 @@ class Listener:
         self._hand_over()
 
     def _share_if_moved(self) -> None:
-        """Every half minute while all goes well, and at once when the shard is seen (again): what runs counts up to it."""
+        """Every half minute while all goes well, at once when the shard is seen (again): what runs counts up to it."""
         mark, last = self._tracker.watermark_to_keep, self._shared
         if mark is not None and (last is None or abs(mark - last) >= self._settings.timing.share_every * 1000):
             self._share_watermark()

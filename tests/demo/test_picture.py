@@ -9,15 +9,15 @@ from demo.screen import Person, Room
 
 def session(person: str = "Ada", channel: str = "Desk", *, ended_at: int | None = None, why: str = "left") -> Session:
     ended_by = None if ended_at is None else why
-    return Session(f"{person}-{channel}", 1, 2, 1000, ended_at, "joined", ended_by, person, "Study room", channel)
+    return Session(f"{person}-{channel}", 1, 2, 1000, ended_at, "joined", ended_by, person, "Study room", channel, 5000)
 
 
 def test_people_stand_under_their_channel() -> None:
     """Recorded people with their time, bystanders of a simulation without."""
     shown = rooms([session("Ada"), session("Ben", "Lounge")], [("Study room", "Desk", "Dora")])
     assert shown == (
-        Room("Study room", "Desk", (Person("Ada", 1000, True), Person("Dora", 0, False))),
-        Room("Study room", "Lounge", (Person("Ben", 1000, True),)),
+        Room("Study room", "Desk", (Person("Ada", 1000, True, 5000), Person("Dora", 0, False, 0))),
+        Room("Study room", "Lounge", (Person("Ben", 1000, True, 5000),)),
     )
 
 

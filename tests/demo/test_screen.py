@@ -32,8 +32,8 @@ def view(**changes: object) -> View:
     given: dict[str, object] = {
         "title": "a simulated Discord",
         "rooms": (
-            Room("Study room", "Desk", (Person("Ada", NOW - 61_000, True), Person("Dora", NOW - 5_000, False))),
-            Room("Study room", "Lounge", (Person("Ben", NOW - 3_601_000, True),)),
+            Room("Study room", "Desk", (Person("Ada", NOW - 61_000, True, NOW), Person("Dora", NOW - 5_000, False, 0))),
+            Room("Study room", "Lounge", (Person("Ben", NOW - 3_601_000, True, NOW),)),
         ),
         "programs": READY,
         "waiting": 0,
@@ -53,6 +53,14 @@ def test_who_is_where_and_for_how_long() -> None:
     assert lines.count("Study room") == 1
 
 
+def test_time_that_nobody_saw_is_not_shown() -> None:
+    """Somebody who sat there for a minute when the server was last seen, two days ago; and one who came behind that."""
+    days = 2 * 86_400_000
+    people = tuple(Person("Ada", NOW - days - ago, True, NOW - days) for ago in (61_000, -5_000))
+    lines = render(view(rooms=(Room("Study room", "Desk", people),)), now=NOW, width=100, height=30, colour=False)
+    assert "  Desk           Ada 1:01, Ada 0:00" in lines
+
+
 def test_the_queue_and_the_programs_are_said_in_words() -> None:
     """Colours only underline: without them everything can still be read."""
     lines = render(
@@ -69,7 +77,7 @@ def test_the_queue_and_the_programs_are_said_in_words() -> None:
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (8, 4), (20, 12), (80, 24), (200, 60)])
 def test_nothing_is_wider_or_higher_than_the_terminal(width: int, height: int) -> None:
     """Narrow terminals get an ellipsis, low ones fewer events."""
-    wide = view(rooms=(Room("g" * 300, "日本語" * 20, (Person("名前" * 30, NOW, True),)),))
+    wide = view(rooms=(Room("g" * 300, "日本語" * 20, (Person("名前" * 30, NOW, True, NOW),)),))
     for shown in (view(), wide):
         lines = render(shown, now=NOW, width=width, height=height, colour=False)
         assert len(lines) <= height
@@ -103,7 +111,9 @@ def test_colour_is_only_there_when_asked_for() -> None:
 def test_a_name_cannot_steer_the_terminal() -> None:
     """Escape sequences, line breaks and direction marks in names are shown as what they are: nothing readable."""
     assert plain("a\x1b[2Jb\r\nc\u202ed") == "a\ufffd[2Jb\ufffd\ufffdc\ufffdd"
-    shown = view(rooms=(Room("g\x1b]0;x\x07", "c\n", (Person("\x1b[1A", NOW, True),)),), events=(Event(NOW, "\x07"),))
+    shown = view(
+        rooms=(Room("g\x1b]0;x\x07", "c\n", (Person("\x1b[1A", NOW, True, NOW),)),), events=(Event(NOW, "\x07"),)
+    )
     assert not re.search(r"[\x00-\x1f]", "".join(render(shown, now=NOW, width=80, height=24, colour=False)))
     assert not re.search(r"[\x00-\x1f]", summary(shown, now=NOW))
 

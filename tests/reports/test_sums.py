@@ -215,6 +215,18 @@ def test_what_still_runs_since_long_ago_lies_in_every_cell_on_its_way():
         3 * ((NOON - HOUR_MS // 2 - begin) // HOUR_MS), 0, 1)  # fmt: skip
 
 
+def test_what_was_seen_last_long_ago_ends_in_the_cell_of_that_moment():
+    """The same three, and one who shows it; their server was last seen on a day of the second of those blocks."""
+    block = NOON // BLOCK_MS * BLOCK_MS - 3 * BLOCK_MS
+    begin, seen = block + HOUR_MS, block + BLOCK_MS + 5 * DAY_MS
+    file = ServiceFile()
+    file.people([4], [1, 2, 3])
+    file.seat(*(Stay(user, 101, begin, None) for user in (1, 2, 3, 4)))
+    assert asked(file, STRANGER, Period.ALL, NOON, BERLIN, seen).server.counted_ms == 4 * (seen - begin)
+    file.connection.execute("DELETE FROM voice_sessions WHERE user_id = 3")
+    assert asked(file, STRANGER, Period.ALL, NOON, BERLIN, seen).server.counted_ms == seen - begin
+
+
 def test_every_period_is_made_of_whole_cells():
     """At one moment no edge of a period lies inside a span or block of another's."""
     for zone in (BERLIN, ZoneInfo("America/St_Johns"), ZoneInfo("Australia/Lord_Howe")):
