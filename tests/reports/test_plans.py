@@ -15,6 +15,7 @@ from tests.reports.service_file import ServiceFile
 
 WINDOW = Window(180 * BLOCK_MS - 5, 183 * BLOCK_MS + 5)
 STATEMENTS = {
+    "guild_sight": say.guild_sight(1, 2),
     "own_channels": say.own_channels(1, 2, WINDOW, seen_to=5),
     "own_bars": say.own_bars(1, 2, [WINDOW], seen_to=5),
     "own_running": say.own_running(1, 2, seen_to=5),
