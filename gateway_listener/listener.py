@@ -70,7 +70,7 @@ class Listener:
         self._drift: Counter[str] = Counter()
         self._steady = steady
         self._stopping = asyncio.Event()
-        self._tasks = Tasks(self._end_for)
+        self._tasks = Tasks(self._end_for, steady=steady)
         self._unasked: BaseException | None = None
         """Why the listener ends, if nobody asked it to."""
         self._consent = ConsentFeed(
@@ -91,10 +91,6 @@ class Listener:
         self._supervisor: Supervisor | None = None
         self._started_at = self._clock.now()
         self._steady_start = steady()
-        self._periods: dict[str, float] = {}
-        """What is done again and again: by its name the seconds between."""
-        self._done_at: dict[str, float] = {}
-        """When each was last done, by `steady`."""
         self._handing_over: asyncio.TimerHandle | None = None
         self._queue: QueueStatistics | None = None
         self._asking_queue: asyncio.Future[QueueStatistics] | None = None
@@ -130,12 +126,12 @@ class Listener:
                 now=self._clock.now,
             )
             self._tasks.start("following consent", self._consent.follow())
-            self._start_every("keeping time", TURN_EVERY, self._come_round)
+            self._tasks.every("keeping time", TURN_EVERY, self._come_round)
             await self._consent.first()
-            self._start_every("the comparison", self._settings.reconcile_every, self._compare)
-            self._start_every("the comparison of servers", self._settings.reconcile_every, self._compare_guilds)
-            self._start_every("asking about servers", self._settings.timing.ask_every, self._ask)
-            self._start_every("sharing the watermark", self._settings.timing.share_every, self._share_watermark)
+            self._tasks.every("the comparison", self._settings.reconcile_every, self._compare)
+            self._tasks.every("the comparison of servers", self._settings.reconcile_every, self._compare_guilds)
+            self._tasks.every("asking about servers", self._settings.timing.ask_every, self._ask)
+            self._tasks.every("sharing the watermark", self._settings.timing.share_every, self._share_watermark)
             await self._supervise(self._supervisor)
             if not self._stopping.is_set():
                 self._end_for(Unasked("the gateway"))
@@ -303,18 +299,6 @@ class Listener:
 
     # --- now and then ---
 
-    def _start_every(self, name: str, seconds: float, act: Callable[[], object]) -> None:
-        self._periods[name], self._done_at[name] = seconds, self._steady()
-        self._tasks.start(name, self._every(name, seconds, act))
-
-    async def _every(self, name: str, seconds: float, act: Callable[[], object]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            result = act()
-            if asyncio.iscoroutine(result):
-                await result
-            self._done_at[name] = self._steady()
-
     async def _compare(self) -> None:
         """Compares the service's open sessions and names with ours while nothing is on its way."""
         if not (self._consent.known.is_set() and self._tracker.sight.ready and self.idle):
@@ -443,8 +427,8 @@ class Listener:
         checks = {f"the consent log {how} {since:.0f} s ago": since <= STOPPED_AFTER}
         idle = now - self._recorder.done_at
         checks[f"what was seen was on the disk {idle:.0f} s ago"] = idle <= STOPPED_AFTER
-        for name, seconds in self._periods.items():
-            since = now - self._done_at[name]
+        for name, seconds in self._tasks.periods.items():
+            since = now - self._tasks.done_at[name]
             checks[f"{name} was done {since:.0f} s ago"] = since <= 2 * seconds + STOPPED_AFTER
         return checks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,9 +13,17 @@ class Unasked(Exception):
 
 
 class Tasks:
-    """Owns tasks; `ended` is told what the end of each was that was not `cancel`'s. It may be told more than once."""
+    """Owns tasks; `ended` is told what the end of each was that was not `cancel`'s. It may be told more than once.
 
-    def __init__(self, ended: Callable[[BaseException], None]) -> None:
+    `steady` counts seconds.
+    """
+
+    def __init__(self, ended: Callable[[BaseException], None], *, steady: Callable[[], float] = time.monotonic) -> None:
+        self.periods: dict[str, float] = {}
+        """What is done again and again: by its name the seconds between."""
+        self.done_at: dict[str, float] = {}
+        """When each was last done, by `steady`."""
+        self._steady = steady
         self._ended = ended
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -24,6 +33,20 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._look)
         return task
+
+    def every(self, name: str, seconds: float, act: Callable[[], object]) -> None:
+        """Does it again and again, with so many seconds between; what it gives is awaited, if it can be."""
+
+        async def again() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                result = act()
+                if asyncio.iscoroutine(result):
+                    await result
+                self.done_at[name] = self._steady()
+
+        self.periods[name], self.done_at[name] = seconds, self._steady()
+        self.start(name, again())
 
     async def cancel(self) -> None:
         """Ends all of them, and returns when they have."""

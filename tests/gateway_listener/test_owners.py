@@ -21,6 +21,7 @@ from db_client.statements import Statement
 from db_client.store import Fate, Store
 from gateway_listener.listener import Listener
 from program import exits, threads
+from program.tasks import Unasked
 from tests.failing import SECRET
 from tests.gateway_listener.processes import listener, logged, page, pages, variables_of
 from tests.gateway_listener.running import Scene
@@ -171,14 +172,14 @@ async def test_odd_answers_of_status_200_are_asked_for_again(stage: Scene) -> No
             await stage.settled(listener, stays=1)
             for number, how in enumerate(["no element", *ODD]):
                 with odd(proxy, how):
-                    failed, works = listener._counts["unreadable_service"], dict(listener._done_at)
+                    failed, works = listener._counts["unreadable_service"], dict(listener._tasks.done_at)
                     await stage.decide(stage.cat, "out" if number % 2 else "in")
                     await soon(
                         lambda: listener._counts["unreadable_service"] > failed + 1,  # noqa: B023
                         what=f"{how}: the log is asked for again",
                     )
                     await soon(
-                        lambda: all(listener._done_at[name] > at for name, at in works.items()),  # noqa: B023
+                        lambda: all(listener._tasks.done_at[name] > at for name, at in works.items()),  # noqa: B023
                         what=f"{how}: everything else goes on",
                     )
                     assert listener._tracker.figures()["open_sessions"] == 1, how
@@ -214,15 +215,26 @@ async def test_no_thread_to_ask_with_is_a_reading_that_failed(stage: Scene, monk
     await stage.until_live(listener)
     with monkeypatch.context() as limited:
         limited.setattr(threads, "begin", none)
-        works = dict(listener._done_at)
+        works = dict(listener._tasks.done_at)
         await soon(lambda: listener._counts["unreadable_service"] > 1)
-        await soon(lambda: all(listener._done_at[name] > at for name, at in works.items()), what="all goes on")
+        await soon(lambda: all(listener._tasks.done_at[name] > at for name, at in works.items()), what="all goes on")
         await stage.decide(stage.cat, "in")
     await stage.followed(listener, stage.cat)
     monkeypatch.setattr(threads, "begin", none)
     listener.stop()
     await running
     assert not listener._recorder.alive
+
+
+async def test_a_gateway_that_returns_was_not_asked_to(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an error as with one: a listener that hears nothing does not go on, nor end as if all were well."""
+
+    async def returns(*_: object) -> None:
+        return
+
+    monkeypatch.setattr(Listener, "_supervise", returns)
+    with pytest.raises(Unasked, match="the gateway"):
+        await Listener(stage.settings()).run()
 
 
 def failing(listener: Listener) -> list[str]:
