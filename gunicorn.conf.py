@@ -9,6 +9,7 @@ import fcntl
 import glob
 import os
 import shutil
+import sys
 import tempfile
 
 threads = 32  # they mostly wait, and those that wait together share one commit, one delivery and one read
@@ -53,12 +54,13 @@ def on_starting(server):
     """Says what is wrong with the settings once, before there are workers that would each say it."""
     if server.app.app_uri.startswith("interactions_api."):
         from interactions_api.settings import settings_or_exit
+        from program import exits
 
         try:
             settings_or_exit(os.environ)
         except SystemExit:
             on_exit(server)
-            raise
+            raise SystemExit(exits.SETTINGS) from None
 
 
 def post_worker_init(worker):
@@ -84,6 +86,10 @@ def child_exit(server, worker):
 
 
 def on_exit(server):
-    """Leaves nothing behind."""
+    """Leaves nothing behind; and says 1, start again, of a worker that did not come up, not gunicorn's own 3."""
     if _own_metrics_folder is not None:
         shutil.rmtree(_own_metrics_folder, ignore_errors=True)
+    if getattr(sys.exc_info()[1], "exit_status", None) == server.WORKER_BOOT_ERROR:
+        from program import exits
+
+        raise SystemExit(exits.AGAIN)

@@ -11,6 +11,7 @@ from db_client.errors import DbClientError
 from db_client.records import Record
 from db_client.settings import StoreSettings
 from db_client.store import Fate, Store
+from program import exits
 from program.environment import Environment, SettingsError
 
 PATIENCE_S = 60.0
@@ -38,8 +39,8 @@ def stored(store: Store, records: Sequence[Record]) -> None:
 def run(settings: StoreSettings, work: Callable[[Store], str], *, unfinished: str) -> int:
     """Does the work with a started store and prints the sentence that it returns; the exit status.
 
-    If the service or the disk does not let it finish, that is printed, with what is `unfinished`, and the status is 1.
-    What else `work` raises is raised.
+    If the service or the disk does not let it finish, that is printed, with what is `unfinished`, and the status is
+    `exits.AGAIN`. What else `work` raises is raised.
     """
     store = Store(settings)
     store.start()
@@ -47,7 +48,7 @@ def run(settings: StoreSettings, work: Callable[[Store], str], *, unfinished: st
         print(work(store))
     except DbClientError as problem:
         print(f"Not finished: {problem}. {unfinished}", file=sys.stderr)
-        return 1
+        return exits.AGAIN
     finally:
         store.stop(within=5)
-    return 0
+    return exits.ASKED

@@ -6,6 +6,7 @@ instant its holder dies). While the service cannot be asked everything waits, in
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -17,6 +18,7 @@ from db_client.queue_file import Position, QueueFile
 from db_client.receipts import NOTHING, Delivered, Fate, Receipt, Waiter
 from db_client.records import Newer
 from db_client.sending import Batch, Sender
+from program import threads
 from program.logs import cause
 
 FIRST_PAUSE = 0.1
@@ -77,7 +79,7 @@ class Delivery:
     # --- for those who keep and wait ---
 
     def start(self) -> None:
-        """Starts the delivering thread if there is none."""
+        """Starts the delivering thread if there is none; raises `threads.NoThread`."""
         with self._lock:
             self._start()
 
@@ -98,7 +100,8 @@ class Delivery:
     def expect(self, waiter: Waiter, receipt: Receipt) -> None:
         """The waiter, whose thread calls `wait` next, waits for the receipt; to be called before `call`."""
         with self._lock:
-            self._start()
+            with contextlib.suppress(threads.NoThread):  # what is kept is kept; whoever comes next tries again
+                self._start()
             waiter.receipt, waiter.attempts = receipt, self._attempts
             self._asked = True
             if receipt == NOTHING or self._hopeless(waiter):
@@ -189,8 +192,7 @@ class Delivery:
 
     def _start(self) -> None:
         if not self._stopping and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
-            self._thread.start()
+            self._thread = threads.start("delivery", self._run)
 
     def _may_try(self, now: float) -> bool:
         """With the lock held: True if the pause is over, or, with a person waiting, a probe is due."""

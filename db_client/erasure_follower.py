@@ -14,9 +14,11 @@ from db_client import rqlite
 from db_client.erasure import Erasure, erasures_of, recent_erasures
 from db_client.errors import NotKept, Refused, ServiceUnavailable, StatementRefused
 from db_client.queue_file import QueueFile
+from db_client.rows import values_of
 from db_client.service import Service
 from db_client.snowflake import created_at
 from db_client.statements import Statement
+from program import threads
 from program.logs import cause
 
 EVERY_SECONDS = 30.0  # half as long at least, and half as long again at most
@@ -42,13 +44,12 @@ class ErasureFollower:
         self._erasures: frozenset[Erasure] = frozenset()
         self._ended = threading.Event()
         self._starting = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="erasures", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins, at once and once."""
+        """Begins, at once and once; raises `threads.NoThread`."""
         with self._starting:
-            if self._thread.ident is None:
-                self._thread.start()
+            self._thread = self._thread or threads.start("erasures", self._run)
 
     def stop(self) -> None:
         """Does nothing any more, but for what it is just asking."""
@@ -64,7 +65,8 @@ class ErasureFollower:
                         step()
                 except (ServiceUnavailable, Refused, NotKept) as problem:
                     log.debug("erasures cannot be followed for now", extra={"problem": str(problem)})
-                except Exception as problem:  # noqa: BLE001 (the next time may go well)
+                except Exception as problem:  # noqa: BLE001 (the next time asks anew, and may go well)
+                    self._count("failed", "erasures", 1)
                     log.error("erasures cannot be followed", extra=cause(problem))
 
     def erase(self) -> int:
@@ -99,4 +101,4 @@ class ErasureFollower:
             if not rqlite.lacks_schema(refusal):
                 raise
             return frozenset()  # a service without tables knows of nobody; the next batch makes them
-        return frozenset(Erasure(row["user_id"], row["interaction_id"]) for row in rows)
+        return frozenset(values_of(rows, lambda row: Erasure(row["user_id"], row["interaction_id"])))

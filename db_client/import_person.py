@@ -25,6 +25,7 @@ from db_client.report_statements import person_counts, person_decisions, person_
 from db_client.rqlite import lacks_schema
 from db_client.statements import Statement
 from db_client.store import Store
+from program import exits
 
 BATCH = 500
 LARGEST_FILE = 512 * 2**20
@@ -74,10 +75,10 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:]), variables: Mapping[str,
     """The command line; the exit status."""
     if len(arguments) != 1 or (arguments[0].startswith("-") and arguments[0] != "-"):
         print("usage: python -m db_client.import_person FILE   (a zip that /my_data sent)", file=sys.stderr)
-        return 2
+        return exits.SETTINGS
     settings = settings_of(variables)
     if settings is None:
-        return 2
+        return exits.SETTINGS
     try:
         person = person_of(_content(arguments[0]), time.time_ns() // 1_000_000)
         return run(
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:]), variables: Mapping[str,
         )
     except NotAnExport as problem:
         print(f"Nothing was imported: {problem}.", file=sys.stderr)
-        return 2
+        return exits.SETTINGS
     except KnownAlready as problem:
         print(f"Nothing was imported: {problem}.", file=sys.stderr)
         return 1

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from program import threads
+
 
 class NotHad(Exception):
     """The lock could not be had in time: whoever has it does not let go."""
@@ -41,7 +43,10 @@ class FileLock:
     def held(self, within: float) -> Iterator[None]:
         """Holds the lock; raises NotHad if it cannot be had in so many seconds. A lock used so is used only so."""
         if self._waiter is None and not self.try_acquire():
-            self._waiter = _Waiter(self._open())
+            try:
+                self._waiter = _Waiter(self._open())
+            except threads.NoThread as problem:
+                raise NotHad from problem
         if self._waiter is not None:
             if not self._waiter.wait(within):
                 raise NotHad
@@ -78,12 +83,13 @@ class _Waiter:
     """
 
     def __init__(self, descriptor: int) -> None:
+        """Begins to wait; raises `threads.NoThread`."""
         self._descriptor = descriptor
         self._changed = threading.Condition()
         self._wanted = True
         self._abandoned = False
         self._got = False
-        threading.Thread(target=self._run, name="file lock", daemon=True).start()
+        threads.start("file lock", self._run)
 
     def wait(self, within: float) -> bool:
         """True if the lock is had now."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from db_client.errors import StatementRefused
+from db_client.rows import number, values_of
 from db_client.statements import Statement
 
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
@@ -80,7 +81,7 @@ def migrate(execute: Ask, query: Ask, *, now: int, migrations: Sequence[Migratio
     """
     execute([CREATE_TABLE])
     (rows,) = query([APPLIED])
-    have = {row["version"] for row in rows}
+    have = set(values_of(rows, number("version")))
     applied = 0
     for migration in load() if migrations is None else migrations:
         if migration.version in have:

@@ -18,6 +18,7 @@ from db_client.command import run, settings_of, stored
 from db_client.errors import DbClientError
 from db_client.records import Newer
 from db_client.store import Store
+from program import exits
 
 BATCH = 100
 
@@ -37,10 +38,10 @@ def main(variables: Mapping[str, str] = os.environ) -> int:
     """The command line; the exit status."""
     settings = settings_of(variables)
     if settings is None:
-        return 2
+        return exits.SETTINGS
     if not settings.queue_file.exists():
         print(f"There is no queue file at {settings.queue_file}: set QUEUE_FILE.", file=sys.stderr)
-        return 2
+        return exits.SETTINGS
     return run(
         settings,
         lambda store: f"{reapply(store)} decisions stand again.",

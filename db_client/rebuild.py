@@ -12,8 +12,10 @@ from collections.abc import Mapping
 
 from db_client.command import PATIENCE_S, run, settings_of, stored
 from db_client.records import TotalsRebuild
+from db_client.rows import number, values_of
 from db_client.store import Store
 from db_client.upkeep_statements import guilds_with_totals
+from program import exits
 
 
 def rebuild(store: Store) -> int:
@@ -21,8 +23,8 @@ def rebuild(store: Store) -> int:
     # The first write makes the tables of a service that has none yet.
     stored(store, [TotalsRebuild(0)])
     [rows] = store.query(guilds_with_totals(), within=PATIENCE_S)
-    for row in rows:
-        stored(store, [TotalsRebuild(row["guild_id"])])
+    for guild_id in values_of(rows, number("guild_id")):
+        stored(store, [TotalsRebuild(guild_id)])
     return len(rows)
 
 
@@ -30,7 +32,7 @@ def main(variables: Mapping[str, str] = os.environ) -> int:
     """The command line; the exit status."""
     settings = settings_of(variables)
     if settings is None:
-        return 2
+        return exits.SETTINGS
     return run(
         settings,
         lambda store: f"Totals made anew for {rebuild(store)} servers.",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from db_client.errors import ServiceUnavailable
 from db_client.records import Lease, Removal
+from db_client.rows import number, values_of
 from db_client.store import Fate, Store
 from db_client.upkeep_statements import lease, removal_due
 
@@ -28,10 +29,11 @@ def remove_due(store: Store, holder: str, clock: Callable[[], int], *, stop: Cal
         now = clock()
         _deliver(store, Lease("removal", holder, now, now + LEASE_MS))
         holders, due = store.query(lease("removal"), removal_due(now), within=PATIENCE_S)
-        if not due or not holders or holders[0]["holder"] != holder:
+        guild_ids = values_of(due, number("guild_id"))
+        if not guild_ids or [row.get("holder") for row in holders] != [holder]:
             break
-        for row in due:
-            _deliver(store, Removal(row["guild_id"], now, holder))
+        for guild_id in guild_ids:
+            _deliver(store, Removal(guild_id, now, holder))
             batches += 1
     return batches
 

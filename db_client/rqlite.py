@@ -132,15 +132,27 @@ def lacks_schema(refusal: StatementRefused) -> bool:
 
 
 def rows_of(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows of each statement of an associative query."""
-    return [list(result.get("rows") or []) for result in results]
+    """The rows of each statement of an associative query; raises ServiceUnavailable if an element holds none.
+
+    https://rqlite.io/docs/api/api/#associative-response-form : no rows are an empty list.
+    """
+    rows = [result.get("rows") for result in results]
+    if not all(isinstance(found, list) and all(isinstance(row, dict) for row in found) for found in rows):
+        raise ServiceUnavailable("garbage", "the answer is not that of a query")
+    return rows  # type: ignore[return-value]
 
 
 def returned(results: Iterable[dict[str, Any]]) -> Rows | None:
-    """The rows of the RETURNING clauses among the results of writes; None if there was no such clause."""
+    """The rows of the RETURNING clauses among the results of writes; None if there was no such clause.
+
+    Raises OutcomeUnknown for columns and values that do not belong together.
+    """
     rows: Rows | None = None
-    for result in results:
-        if (columns := result.get("columns")) is not None:
-            rows = rows or []
-            rows.extend(dict(zip(columns, values, strict=True)) for values in result.get("values") or [])
+    try:
+        for result in results:
+            if (columns := result.get("columns")) is not None:
+                rows = rows or []
+                rows.extend(dict(zip(columns, values, strict=True)) for values in result.get("values") or [])
+    except (TypeError, ValueError) as problem:
+        raise OutcomeUnknown("garbage", "the answer is not one of rqlite's") from problem
     return rows

@@ -97,7 +97,10 @@ class Store:
         self._renew_after_fork()
 
     def start(self) -> None:
-        """Begins delivery in the background, in this process and in those forked from it later (at their first use)."""
+        """Begins delivery in the background, in this process and in those forked from it later (at their first use).
+
+        Raises `threads.NoThread`; then the next call tries again.
+        """
         self._started = True
         self._own_delivery().start()
         self._follower.start()
@@ -149,7 +152,10 @@ class Store:
         Raises ServiceUnavailable if they could not be had in time, Refused if the service will never answer this.
         """
         self._own_delivery()
-        asked = self._readers.submit(self._read, statements, within)
+        try:
+            asked = self._readers.submit(self._read, statements, within)
+        except RuntimeError as problem:
+            raise ServiceUnavailable("no_thread", "no thread can be started to ask") from problem
         try:
             return asked.result(timeout=within)
         except concurrent.futures.TimeoutError:
@@ -200,6 +206,11 @@ class Store:
                 labels = counters.setdefault(name, {})
                 labels[label] = labels.get(label, 0) + n
         return QueueStatistics(waiting, oldest, dead, counters)
+
+    def count(self, name: str, label: str) -> None:
+        """Adds one to a counter of the queue file; see `statistics`."""
+        self._own_delivery()
+        self._sender.count(name, label)
 
     def idle(self) -> bool:
         """True if nothing waits and nothing is under way."""

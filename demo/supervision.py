@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from demo.programs import Program
+from program import exits
 
-CANNOT_START = (2, 3, 4)
-"""Our own status for wrong settings, and gunicorn's for a worker or an application that cannot be started."""
 FAST_S = 20.0
 FAST_ENDS = 4
 
@@ -15,9 +14,10 @@ FAST_ENDS = 4
 def pause_before_restart(ends: Sequence[float], status: int | None) -> float | None:
     """Seconds to wait before starting a program again, given when it ended by itself; None to give up. Pure.
 
-    Wrong settings do not get better by themselves, and neither does what ends four times in a row within seconds.
+    What only a person can mend does not get better by itself, and neither does what ends four times in a row within
+    seconds.
     """
-    if status in CANNOT_START:
+    if status in exits.WHAT_TO_DO:
         return None
     row = 1
     while row < len(ends) and ends[-row] - ends[-row - 1] < FAST_S:
@@ -45,7 +45,9 @@ class Supervisor:
                 lines = "\n".join(f"  {line}" for line in program.last_lines(5))
                 pause = pause_before_restart(self._ends[program.name], program.exit_status)
                 if pause is None:
-                    return f"{program.name} ended with status {program.exit_status} and is not started again:\n{lines}"
+                    do = exits.WHAT_TO_DO.get(program.exit_status or 0, "it ended again and again: see what it says")
+                    status = f"{program.name} ended with status {program.exit_status} and is not started again"
+                    return f"{status}; {do}:\n{lines}"
                 tell(f"{program.name} ended with status {program.exit_status}; it is started again in {pause:.0f} s")
                 for line in lines.splitlines():
                     tell(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -13,11 +14,11 @@ from gateway_listener.application import OtherApplication
 from gateway_listener.client import GatewayRefused
 from gateway_listener.listener import Listener
 from gateway_listener.settings import Settings
-from program import logs
+from program import exits, logs, threads
 from program.environment import SettingsError
+from program.tasks import Unasked
 
-CANNOT_START = 2
-DISCORD_REFUSED = 3
+log = logging.getLogger(__name__)
 
 
 async def _run(settings: Settings) -> None:
@@ -29,12 +30,12 @@ async def _run(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The exit status: 0 after a signal, 2 for settings or data that cannot be used, 3 if Discord refuses."""
+    """The exit status, of `program.exits`; what ended it that nobody asked for is logged with its place."""
     try:
         settings = Settings.read(os.environ)
     except SettingsError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
-        return CANNOT_START
+        return exits.SETTINGS
     logs.set_up(settings.log)
     # What is loaded stays, and what comes from the gateway is freed by being let go: there is little to search for.
     gc.freeze()
@@ -43,14 +44,25 @@ def main() -> int:
         asyncio.run(_run(settings))
     except GatewayRefused as refusal:
         print(refusal, file=sys.stderr)
-        return DISCORD_REFUSED
+        return exits.DISCORD_REFUSES
     except OtherApplication as refusal:
         print(refusal, file=sys.stderr)
-        return CANNOT_START
+        return exits.SETTINGS
     except NotKept as problem:
         print(f"{problem}\nThe queue file is {settings.store.queue_file} (QUEUE_FILE).", file=sys.stderr)
-        return CANNOT_START
-    return 0
+        return exits.AGAIN
+    except Exception as problem:  # noqa: BLE001 (nobody is left to be told but the log and whoever started this)
+        what = "the listener ended, which nobody asked for: it is to be started again"
+        log.critical(what, extra={"what": _harmless(problem), **logs.cause(problem)})
+        return exits.AGAIN
+    return exits.AGAIN if threads.ended_unasked() else exits.ASKED
+
+
+def _harmless(problem: Exception) -> str:
+    """What may be said of it: the system's own words, or the name of our task; any other text may quote somebody."""
+    if isinstance(problem, OSError):
+        return problem.strerror or ""
+    return str(problem) if isinstance(problem, Unasked) else ""
 
 
 if __name__ == "__main__":

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any, TypeVar
 
+from aiohttp import web
+
+from db_client.errors import NotKept
 from db_client.records import Installation, Watermark
 from db_client.store import QueueStatistics, Store
 from gateway_listener import health, reading
-from gateway_listener.application import OtherApplication, verified
+from gateway_listener.application import verified
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
 from gateway_listener.clock import Clock
+from gateway_listener.consent_feed import ConsentFeed
 from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, VoiceState, read
 from gateway_listener.lateness import TURN_EVERY, Lateness
-from gateway_listener.notes import APPLICATION, CONSENT_SEQ, IDENTIFIES, Memory, remembered
-from gateway_listener.outbox import Note
-from gateway_listener.position import Position
+from gateway_listener.notes import APPLICATION, IDENTIFIES, Memory, remembered
+from gateway_listener.outbox import Item, Note
 from gateway_listener.recorder import Recorder
-from gateway_listener.recording import LOOK_BACK
 from gateway_listener.settings import Settings
 from gateway_listener.stays import stay_ids
 from gateway_listener.supervisor import Supervisor
 from gateway_listener.tracker import Tracker
+from program import threads
 from program.logs import cause
+from program.tasks import Tasks, Unasked
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # In a burst, what is seen is handed to the disk so often (seconds); what comes after a quiet moment, at once.
 HAND_OVER_EVERY = 0.05
@@ -35,6 +43,8 @@ HAND_OVER_EVERY = 0.05
 QUEUE_ANSWERS_WITHIN = 1.0
 # How often (seconds) we look whether the mark has moved so far that the service is told.
 SHARE_LOOK_EVERY = 0.5
+# What is done again and again, and was not for so long (seconds) beyond its time, has stopped.
+STOPPED_AFTER = 60.0
 
 
 class Listener:
@@ -47,6 +57,7 @@ class Listener:
         store: Store | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.metrics_port = settings.metrics_port
         self._settings = settings
@@ -56,73 +67,87 @@ class Listener:
         self._beats: set[asyncio.Task[None]] = set()
         self._told_late = False
         self._tracker = Tracker(new_id=new_id or stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
-        self._recorder = Recorder(self._store)
+        self._recorder = Recorder(self._store, steady=steady)
         self._counts: Counter[str] = Counter()
         self._drift: Counter[str] = Counter()
+        self._steady = steady
         self._stopping = asyncio.Event()
-        self._consent_known = asyncio.Event()
-        self._position = Position()
-        """How far the consent log was followed."""
+        self._tasks = Tasks(self._end_for, steady=steady)
+        self._unasked: BaseException | None = None
+        """Why the listener ends, if nobody asked it to."""
+        self._consent = ConsentFeed(
+            settings,
+            self._store,
+            self._tracker,
+            verify=self._verify_owner,
+            moment=self._time_of_reading,
+            hand_over=self._hand_over,
+            steady=steady,
+            counts=self._counts,
+        )
         self._memory = Memory()
         self._application: int | None = None
         """The token's, once Discord has said it."""
         self._owner: int | None = None
         """Whose the data are, as the service said last."""
-        self._refusal: OtherApplication | None = None
-        self._channels_whole = True
-        """The next look at the channels is at all of them."""
         self._supervisor: Supervisor | None = None
         self._started_at = self._clock.now()
         self._shared: int | None = None
         """The shard's mark that was shared last."""
+        self._steady_start = steady()
         self._handing_over: asyncio.TimerHandle | None = None
         self._queue: QueueStatistics | None = None
-        self._asking_queue: asyncio.Task[QueueStatistics] | None = None
+        self._asking_queue: asyncio.Future[QueueStatistics] | None = None
 
     async def run(self) -> None:
         """Listens until `stop`; then everything is in the queue file, and as much as possible delivered.
 
-        Raises GatewayRefused or OtherApplication, after the same, when a person must act.
+        Raises, after the same, GatewayRefused or OtherApplication when a person must act, and whatever else ended it
+        that nobody asked for: each task of it is to go on, and one that does not ends them all.
         """
+        asyncio.get_running_loop().set_exception_handler(self._look_at_failure)
         self._store.start()
         self._recorder.start()
-        notes = await asyncio.to_thread(self._store.notes)
-        self._take_up(remembered(notes, self._settings.shard_id, self._settings.shard_count))
-        runner, self.metrics_port = await health.serve(
-            health.pages(self.condition, self._look_at_queue), self._settings.metrics_host, self._settings.metrics_port
-        )
-        log.info("the listener is up", extra={"shard": self._settings.shard_id, "metrics_port": self.metrics_port})
-        prepare(self._settings)
-        self._supervisor = Supervisor(
-            self._settings,
-            on_frame=self._on_frame,
-            on_beat=lambda: self._lateness.beat(self._clock.now()),
-            on_hang_up=self._tracker.hang_up,
-            on_login=self._logged_in,
-            budget=self._budget(notes.get(IDENTIFIES, "")),
-            note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
-            now=self._clock.now,
-        )
-        helpers = [
-            asyncio.create_task(self._follow_consent()),
-            asyncio.create_task(self._every(TURN_EVERY, self._come_round)),
-        ]
+        runner: web.AppRunner | None = None
         try:
-            await self._first_read()
-            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
-            helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare_guilds)))
-            helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._ask)))
-            helpers.append(asyncio.create_task(self._every(SHARE_LOOK_EVERY, self._share_if_moved)))
+            notes = await threads.beside(self._store.notes)
+            self._take_up(remembered(notes, self._settings.shard_id, self._settings.shard_count))
+            runner, self.metrics_port = await health.serve(
+                health.pages(self.condition, self._look_at_queue),
+                self._settings.metrics_host,
+                self._settings.metrics_port,
+            )
+            log.info("the listener is up", extra={"shard": self._settings.shard_id, "metrics_port": self.metrics_port})
+            prepare(self._settings)
+            self._supervisor = Supervisor(
+                self._settings,
+                on_frame=self._on_frame,
+                on_beat=lambda: self._lateness.beat(self._clock.now()),
+                on_hang_up=self._tracker.hang_up,
+                on_login=self._logged_in,
+                budget=self._budget(notes.get(IDENTIFIES, "")),
+                note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
+                now=self._clock.now,
+            )
+            self._tasks.start("following consent", self._consent.follow())
+            self._tasks.every("keeping time", TURN_EVERY, self._come_round)
+            await self._consent.first()
+            self._tasks.every("the comparison", self._settings.reconcile_every, self._compare)
+            self._tasks.every("the comparison of servers", self._settings.reconcile_every, self._compare_guilds)
+            self._tasks.every("asking about servers", self._settings.timing.ask_every, self._ask)
+            self._tasks.every("sharing the watermark", SHARE_LOOK_EVERY, self._share_if_moved)
             await self._supervise(self._supervisor)
+            if not self._stopping.is_set():
+                self._end_for(Unasked("the gateway"))
         finally:
-            helpers.extend(self._beats)
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._tasks.cancel()
+            for beat in [*self._beats]:
+                beat.cancel()
             await self._finish()
-            await runner.cleanup()
-        if self._refusal is not None:
-            raise self._refusal
+            if runner is not None:
+                await runner.cleanup()
+        if self._unasked is not None:
+            raise self._unasked
 
     def _budget(self, spent: str) -> IdentifyBudget:
         pause_ms = int(self._settings.timing.between_identifies * 1000)
@@ -131,6 +156,22 @@ class Listener:
     def stop(self) -> None:
         """Ends `run`; may be called from a signal handler of the event loop."""
         self._stopping.set()
+
+    def _end_for(self, problem: BaseException) -> None:
+        """Ends `run`, which then raises this; the first counts, as the others may follow from it."""
+        if self._unasked is None:
+            self._unasked = problem
+        self.stop()
+
+    def _look_at_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What met an error with nobody there to be told: a callback of the loop ends the listener, as a task does;
+        what a library's connection or task left behind is its own affair."""
+        problem = context.get("exception")
+        if isinstance(problem, Exception) and "handle" in context:
+            self._end_for(problem)
+        else:
+            where = {} if problem is None else cause(problem)
+            log.warning("something in the event loop failed", extra={"what": context["message"], **where})
 
     # --- frames ---
 
@@ -201,9 +242,16 @@ class Listener:
         self._handing_over = None
         self._hand_over()
 
-    def _hand_over(self) -> bool:
-        """Hands over what there is; False if there is nothing."""
-        items = self._tracker.take()
+    def _hand_over(self, *notes: Item) -> bool:
+        """Hands over what there is, and these notes behind it; False if there is nothing.
+
+        A mistake of ours ends the listener, and not whoever calls: the gateway's connection, a callback, a reading.
+        """
+        try:
+            items = [*self._tracker.take(), *notes]
+        except Exception as problem:  # noqa: BLE001
+            self._end_for(problem)
+            return False
         if items:
             self._recorder.hand_over(items, self._tracker.watermark_to_keep)
         else:
@@ -213,8 +261,8 @@ class Listener:
     # --- what is known from before, and consent ---
 
     def _take_up(self, memory: Memory) -> None:
-        self._position = memory.position
         self._memory = memory
+        self._consent.take_up(memory)
         if memory.complete:
             self._tracker.restore(memory, self._clock.now())
             self._hand_over()
@@ -241,73 +289,11 @@ class Listener:
             self._recorder.hand_over([Note(APPLICATION, str(ours))], self._recorder.watermark)
         self._tracker.presence.ours = True
 
-    def _end_for(self, refusal: OtherApplication) -> None:
-        self._refusal = refusal
-        self.stop()
-
-    async def _first_read(self) -> None:
-        """Gives the service a moment to say who is in before the gateway says who is there; then goes on without."""
-        try:
-            await asyncio.wait_for(self._consent_known.wait(), self._settings.timing.first_read_within)
-        except asyncio.TimeoutError:
-            log.warning("the SQLite service cannot be read yet: going on with what this disk knows")
-
-    async def _follow_consent(self) -> None:
-        """Polls the consent log; the first time it is read whole, for a decision is judged beside all of a person's."""
-        failing = False
-        while True:
-            try:
-                await self._read_consent()
-                failing = False
-            except OtherApplication as refusal:
-                self._end_for(refusal)
-                return
-            except reading.CannotRead as problem:
-                self._counts["unreadable_service"] += 1
-                if not failing:
-                    log.warning("the consent log cannot be read for now", extra={"cause": str(problem)})
-                failing = True
-            await asyncio.sleep(self._settings.timing.follow_every)
-
-    async def _read_consent(self) -> None:
-        if not self._tracker.presence.ours:  # before anything of it is taken up
+    async def _verify_owner(self) -> None:
+        """Before anything of the service is taken up; raises CannotRead or OtherApplication."""
+        if not self._tracker.presence.ours:
             self._owner = await reading.owner(self._store)
             self._verify(self._owner, readable=True)
-        if not self._tracker.recording:
-            self._tracker.restore(await reading.baseline(self._store, self._memory), self._clock.now())
-        await self._read_channels()
-        whole = not self._consent_known.is_set()
-        known = self._position.seq
-        try:
-            log_read, position = await reading.consent_log(self._store, self._position)
-            if whole and known:
-                log_read, position = await reading.consent_log(self._store, Position())
-        except reading.OtherLog:
-            log.warning("the consent log is not the one that was followed (a restored backup?): all of it is read")
-            self._channels_whole = whole = True
-            known = 0  # rows of another log have numbers of old ones: any erasure in it may be new
-            log_read, position = await reading.consent_log(self._store, Position())
-        erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
-        if log_read or whole:
-            decisions = [decision for _, decision in log_read]
-            self._tracker.decide(decisions, erased, self._time_of_reading(), complete=whole)
-            self._consent_known.set()
-        items = self._tracker.take()
-        if position != self._position:
-            self._position = position
-            items.append(Note(CONSENT_SEQ, position.to_text()))
-        if items:
-            self._recorder.hand_over(items, self._tracker.watermark_to_keep)
-
-    async def _read_channels(self) -> None:
-        """Which channels are not recorded; before consent, so that no session in one of them is written first."""
-        after = 0 if self._channels_whole else max(0, self._tracker.channels_known_to - LOOK_BACK)
-        shard_id, shard_count = self._settings.shard_id, self._settings.shard_count
-        decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
-        self._channels_whole = False
-        if decisions:
-            self._tracker.decide_recording(decisions, self._time_of_reading())
-            self._hand_over()
 
     def _time_of_reading(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
@@ -317,19 +303,15 @@ class Listener:
 
     # --- now and then ---
 
-    async def _every(self, seconds: float, act: Callable[[], object]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            result = act()
-            if asyncio.iscoroutine(result):
-                await result
-
     async def _compare(self) -> None:
         """Compares the service's open sessions and names with ours while nothing is on its way."""
-        if not (self._consent_known.is_set() and self._tracker.sight.ready and self.idle):
+        if not (self._consent.known.is_set() and self._tracker.sight.ready and self.idle):
             return
         mark = self._tracker.revision
-        if not await asyncio.to_thread(self._store.idle):
+        try:
+            if not await threads.beside(self._store.idle):
+                return
+        except (NotKept, threads.NoThread):
             return
         shard_id, shard_count = self._settings.shard_id, self._settings.shard_count
         standing: set[str] = set()
@@ -361,9 +343,6 @@ class Listener:
             there = await reading.guilds(self._store, self._settings.shard_id, self._settings.shard_count)
             self._verify(there.owner, readable=True)
         except reading.CannotRead:
-            return
-        except OtherApplication as refusal:
-            self._end_for(refusal)
             return
         self._tracker.compare_guilds(there.presences, there.channels, there.sights, self._time_of_reading())
         self._hand_over()
@@ -407,13 +386,16 @@ class Listener:
         await running
 
     async def _finish(self) -> None:
-        self._hand_over()
-        self._share_watermark()
+        try:
+            self._hand_over()
+            self._share_watermark()
+        except Exception as problem:  # noqa: BLE001 (what was handed over before is to be written)
+            self._end_for(problem)
         last_delivery = self._settings.timing.last_delivery_within
-        kept = await asyncio.to_thread(lambda: self._recorder.stop(within=last_delivery))
+        kept = await _aside(lambda: self._recorder.stop(within=last_delivery))
         if not kept:
             log.error("%d changes could not be written to the queue file and are lost", self._recorder.waiting)
-        delivered = await asyncio.to_thread(lambda: self._store.stop(within=last_delivery))
+        delivered = await _aside(lambda: self._store.stop(within=last_delivery))
         log.info("the listener has ended", extra={"delivered": delivered})
 
     @property
@@ -436,8 +418,8 @@ class Listener:
             ready={
                 "the gateway is ready": tracker.sight.ready,
                 "what was recorded before is known": tracker.recording,
-                "the consent log has been read": self._consent_known.is_set() or tracker.recording,
                 "the queue file takes writes": not recorder.refused,
+                **self._last_done(),
             },
             gauges=self._gauges(now),
             counters={
@@ -449,10 +431,26 @@ class Listener:
             },
         )
 
+    def _last_done(self) -> dict[str, bool]:
+        """Whether what is done again and again has been done of late; each sentence says when it was last."""
+        now, consent_read = self._steady(), self._consent.read_at
+        since = now - (self._steady_start if consent_read is None else consent_read)
+        how = "was read" if consent_read is not None else "has not been read since the start,"
+        checks = {f"the consent log {how} {since:.0f} s ago": since <= STOPPED_AFTER}
+        idle = now - self._recorder.done_at
+        checks[f"what was seen was on the disk {idle:.0f} s ago"] = idle <= STOPPED_AFTER
+        for name, seconds in self._tasks.periods.items():
+            since = now - self._tasks.done_at[name]
+            checks[f"{name} was done {since:.0f} s ago"] = since <= 2 * seconds + STOPPED_AFTER
+        return checks
+
     async def _look_at_queue(self) -> None:
         """Asks the queue file how it is, in a thread, one at a time: a disk that hangs must not stop the event loop."""
         if self._asking_queue is None:
-            self._asking_queue = asyncio.create_task(asyncio.to_thread(self._store.statistics))
+            try:
+                self._asking_queue = threads.begin(self._store.statistics)
+            except threads.NoThread:
+                return
         asking = self._asking_queue
         await asyncio.wait({asking}, timeout=QUEUE_ANSWERS_WITHIN)
         if asking.done():
@@ -479,5 +477,17 @@ class Listener:
                 "Since when the gateway was not seen",
                 -1.0 if watermark is None else (now - watermark) / 1000,
             ),
+            "consent_age_seconds": (
+                "Since when the consent log was not read",
+                self._steady() - (self._consent.read_at or self._steady_start),
+            ),
             "system_clock_ahead_seconds": ("The system's clock minus the listener's", self._clock.off_by()),
         }
+
+
+async def _aside(act: Callable[[], T]) -> T:
+    """What `act` gives, off the event loop if a thread can be had; at the end there is nothing else for the loop."""
+    try:
+        return await threads.beside(act)
+    except threads.NoThread:
+        return act()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
 
 from db_client.errors import DbClientError, ServiceUnavailable
 from db_client.reading_statements import (
@@ -23,12 +23,16 @@ from db_client.reading_statements import (
 )
 from db_client.reading_statements import open_sessions as open_sessions_of
 from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
+from db_client.rows import number, values_of
 from db_client.statements import Statement
 from db_client.store import Store
 from gateway_listener.consent import Decision
 from gateway_listener.notes import Memory
 from gateway_listener.position import Position, Row
 from gateway_listener.recording import ChannelDecision
+from program import threads
+
+T = TypeVar("T")
 
 WITHIN = 2.5
 PAGE = 1000
@@ -38,18 +42,38 @@ class CannotRead(Exception):
     """The service gave no answer, or one that is none; the text is a word for the log."""
 
 
+class Question(NamedTuple):
+    """What is asked, and what is made of each row of the answer."""
+
+    statement: Statement
+    make: Callable[[Mapping[str, Any]], Any]
+
+
 def session_of(row: Mapping[str, Any]) -> VoiceSession:
     """A row of `voice_sessions` as the record that would write it."""
     return VoiceSession(**{name: row[name] for name in VoiceSession._fields if name != "afk"}, afk=bool(row["afk"]))
 
 
-async def _query(store: Store, *statements: Statement) -> list[list[dict[str, Any]]]:
+async def _ask(store: Store, *questions: Question) -> list[list[Any]]:
+    """What was made of the rows of each answer; raises CannotRead, also for an answer that makes no sense."""
+
+    def ask() -> list[list[Any]]:
+        answers = store.query(*(question.statement for question in questions), within=WITHIN)
+        return [values_of(rows, question.make) for question, rows in zip(questions, answers, strict=True)]
+
     try:
-        return await asyncio.to_thread(lambda: store.query(*statements, within=WITHIN))
+        return await threads.beside(ask)
     except ServiceUnavailable as problem:
         raise CannotRead(problem.cause) from None
-    except DbClientError as problem:
+    except (DbClientError, threads.NoThread) as problem:
         raise CannotRead(type(problem).__name__) from None
+
+
+def _one(values: Sequence[T]) -> T:
+    """The only one there can be."""
+    if len(values) != 1:
+        raise CannotRead("garbage")
+    return values[0]
 
 
 async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[VoiceSession]:
@@ -59,52 +83,97 @@ async def open_sessions(store: Store, shard_id: int, shard_count: int) -> list[V
     def ask(guild_id: int, user_id: int) -> Statement:
         return open_sessions_of(shard_id, shard_count, after=(guild_id, user_id), limit=PAGE)
 
-    return [session_of(row) async for rows in _pages(store, ask, "guild_id", "user_id") for row in rows]
+    pages = _pages(store, ask, session_of, "guild_id", "user_id")
+    return [session async for sessions in pages for session in sessions]
 
 
 async def names(store: Store, shard_id: int, shard_count: int) -> AsyncIterator[list[Guild] | list[Channel]]:
     """What the shard's guilds, and then its channels that are not marked deleted, are called there, page by page."""
     shard = shard_id, shard_count
-    async for rows in _pages(store, lambda after: guild_names(*shard, after=after, limit=PAGE), "guild_id"):
-        yield [Guild(**row) for row in rows]
-    async for rows in _pages(store, lambda after: channel_names(*shard, after=after, limit=PAGE), "channel_id"):
-        yield [Channel(**row) for row in rows]
+
+    def guild(row: Mapping[str, Any]) -> Guild:
+        return Guild(**row)
+
+    def channel(row: Mapping[str, Any]) -> Channel:
+        return Channel(**row)
+
+    async for guilds in _pages(store, lambda after: guild_names(*shard, after=after, limit=PAGE), guild, "guild_id"):
+        yield guilds
+    asked = _pages(store, lambda after: channel_names(*shard, after=after, limit=PAGE), channel, "channel_id")
+    async for channels in asked:
+        yield channels
 
 
 async def nameless(store: Store, channel_ids: Sequence[int]) -> AsyncIterator[set[int]]:
     """Of these channels those that should have a name there, and have none, page by page."""
     for start in range(0, len(channel_ids), PAGE):
-        (rows,) = await _query(store, nameless_channels(channel_ids[start : start + PAGE]))
-        yield {row["channel_id"] for row in rows}
+        asked = nameless_channels(channel_ids[start : start + PAGE])
+        (found,) = await _ask(store, Question(asked, number("channel_id")))
+        yield set(found)
 
 
-async def _pages(store: Store, ask: Callable[..., Statement], *key: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """What `ask` gives for the rows after a key, a value for each of its columns, from the beginning to the end."""
+async def _pages(
+    store: Store, ask: Callable[..., Statement], make: Callable[[Mapping[str, Any]], T], *key: str
+) -> AsyncIterator[list[T]]:
+    """What `make` gives for the rows that `ask` asks for, those after a key, a value for each of its fields, from the
+    beginning to the end."""
     after = [0 for _ in key]
     while True:
-        (rows,) = await _query(store, ask(*after))
-        yield rows
-        if len(rows) < PAGE:
+        (page,) = await _ask(store, Question(ask(*after), make))
+        yield page
+        if len(page) < PAGE:
             return
-        after = [rows[-1][column] for column in key]
+        last = [getattr(page[-1], column) for column in key]
+        if last <= after:
+            raise CannotRead("garbage")  # it would go on for ever
+        after = last
+
+
+class _GuildMark(NamedTuple):
+    """Up to when a guild was seen."""
+
+    guild_id: int
+    mark: int
+
+
+def _unseen(row: Mapping[str, Any]) -> GuildSight:
+    return GuildSight(**row, seen=False)
 
 
 async def baseline(store: Store, disk: Memory) -> Memory:
     """What a listener takes up whose disk does not know all that is open in its guilds: see `Memory.completed`."""
     # The marks before the sessions: older ones are only less sure.
-    seen, marks, unseen = await _query(
-        store, watermark(*disk.shard), open_guild_marks(*disk.shard), unseen_guilds(*disk.shard)
+    seen, marks, sights = await _ask(
+        store,
+        Question(watermark(*disk.shard), number("observed_at")),
+        Question(open_guild_marks(*disk.shard), lambda row: _GuildMark(**row)),
+        Question(unseen_guilds(*disk.shard), _unseen),
     )
     return disk.completed(
-        watermark=next((row["observed_at"] for row in seen), None),
-        marks={row["guild_id"]: row["mark"] for row in marks},
-        sights=[GuildSight(**row, seen=False) for row in unseen],
+        watermark=seen[0] if seen else None,
+        marks=dict(marks),
+        sights=sights,
         sessions=await open_sessions(store, *disk.shard),
     )
 
 
 class OtherLog(Exception):
     """The consent log is not the one that was read up to the known position: the service was restored from a backup."""
+
+
+class _Read(NamedTuple):
+    """A row of the consent log, whole."""
+
+    row: Row
+    decision: Decision
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> _Read:
+        return cls(_place(row), Decision.from_row(row))
+
+
+def _place(row: Mapping[str, Any]) -> Row:
+    return Row(row["seq"], row["interaction_id"])
 
 
 async def consent_log(store: Store, position: Position) -> tuple[list[tuple[int, Decision]], Position]:
@@ -115,35 +184,38 @@ async def consent_log(store: Store, position: Position) -> tuple[list[tuple[int,
     """
     read: list[tuple[int, Decision]] = []
     while True:
-        rows, newest, standing = await _query(
+        page, ends, standing = await _ask(
             store,
-            consent_after(position.seq, PAGE),
-            newest_seq(),
-            consent_between(position.first, position.seq),
+            Question(consent_after(position.seq, PAGE), _Read.from_row),
+            Question(newest_seq(), number("seq")),
+            Question(consent_between(position.first, position.seq), _place),
         )
-        known = [Row(row["seq"], row["interaction_id"]) for row in standing]
-        if not position.is_in(known, newest[0]["seq"]):
+        if not position.is_in(standing, _one(ends)):
             raise OtherLog
-        read.extend((row["seq"], Decision.from_row(row)) for row in rows)
-        position = position.moved(known, [Row(row["seq"], row["interaction_id"]) for row in rows])
-        if len(rows) < PAGE:
+        rows = [one.row for one in page]
+        if any(later.seq <= earlier.seq for earlier, later in pairwise([Row(position.seq, 0), *rows])):
+            raise CannotRead("garbage")
+        read.extend((one.row.seq, one.decision) for one in page)
+        position = position.moved(standing, rows)
+        if len(page) < PAGE:
             return read, position
 
 
 async def channel_decisions(store: Store, after: int, shard_id: int, shard_count: int) -> list[ChannelDecision]:
     """What managers decided about the shard's channels after version `after`, oldest first."""
-    (rows,) = await _query(store, recording_after(after, shard_id, shard_count))
-    return [ChannelDecision.from_row(row) for row in rows]
+    asked = Question(recording_after(after, shard_id, shard_count), ChannelDecision.from_row)
+    (decisions,) = await _ask(store, asked)
+    return decisions
 
 
 async def owner(store: Store) -> int | None:
     """Whose data these are, an application's id; None if nobody has said so."""
-    (rows,) = await _query(store, application())
-    return _owner(rows)
+    (owners,) = await _ask(store, Question(application(), _owner))
+    return owners[0] if owners else None
 
 
-def _owner(rows: Sequence[Mapping[str, Any]]) -> int | None:
-    return int(rows[0]["value"]) if rows else None
+def _owner(row: Mapping[str, Any]) -> int:
+    return int(row["value"])
 
 
 class StoredGuilds(NamedTuple):
@@ -158,12 +230,11 @@ class StoredGuilds(NamedTuple):
 async def guilds(store: Store, shard_id: int, shard_count: int) -> StoredGuilds:
     """Whose data these are, in which guilds the bot is said to be, and everything decided about their channels."""
     shard = shard_id, shard_count
-    owned, presences, channels, sights = await _query(
-        store, application(), guilds_of_shard(*shard), recording_after(0, *shard), unseen_guilds(*shard)
+    owners, presences, channels, sights = await _ask(
+        store,
+        Question(application(), _owner),
+        Question(guilds_of_shard(*shard), lambda row: GuildPresence(**row)),
+        Question(recording_after(0, *shard), ChannelDecision.from_row),
+        Question(unseen_guilds(*shard), _unseen),
     )
-    return StoredGuilds(
-        _owner(owned),
-        [GuildPresence(**row) for row in presences],
-        [ChannelDecision.from_row(row) for row in channels],
-        [GuildSight(**row, seen=False) for row in sights],
-    )
+    return StoredGuilds(owners[0] if owners else None, presences, channels, sights)

@@ -7,13 +7,15 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from db_client.errors import NotKept
 from db_client.records import Record, Retraction, VoiceSession
 from gateway_listener.notes import WATERMARK, note_of
 from gateway_listener.outbox import Forget, Item, Note
+from program import threads
+from program.logs import cause
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 SAVE_EVERY = 1.0
 RETRY_AFTER = 1.0
 MOST_AT_ONCE = 500
+# An error that is not the disk's is met so often in a row, and then it is not the moment that is at fault.
+UNFORESEEN = 10
 
 
 class Keeper(Protocol):
@@ -36,10 +40,20 @@ class Keeper(Protocol):
 class Recorder:
     """Items in, commits out, in order; `hand_over` never waits for the disk."""
 
-    def __init__(self, store: Keeper, *, save_every: float = SAVE_EVERY, retry_after: float = RETRY_AFTER) -> None:
+    def __init__(
+        self,
+        store: Keeper,
+        *,
+        save_every: float = SAVE_EVERY,
+        retry_after: float = RETRY_AFTER,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.watermark: int | None = None
         """Up to when everything seen has been handed over; set it whenever that moves."""
+        self.done_at = steady()
+        """When all that had been handed over was last on the disk, by `steady` (seconds)."""
+        self._steady = steady
         self._store = store
         self._save_every = save_every
         self._retry_after = retry_after
@@ -50,11 +64,12 @@ class Recorder:
         self._refused = False
         self._stopping = False
         self._saved: int | None = None
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._unforeseen = 0
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins writing."""
-        self._thread.start()
+        """Begins writing; raises `threads.NoThread`."""
+        self._thread = threads.start("recorder", self._run)
 
     def hand_over(self, items: Iterable[Item], watermark: int | None) -> None:
         """Takes items to be written in this order, and the watermark that is true once they are."""
@@ -82,15 +97,16 @@ class Recorder:
     @property
     def alive(self) -> bool:
         """False if the writing thread has ended."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
 
     def stop(self, *, within: float) -> bool:
         """Writes what is left, for at most `within` seconds, and ends; True if all of it is in the queue file."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join(within)
-        return not self._thread.is_alive() and not self._backlog and not self._items
+        if self._thread is not None:
+            self._thread.join(within)
+        return not self.alive and not self._backlog and not self._items
 
     def _run(self) -> None:
         while True:
@@ -122,12 +138,18 @@ class Recorder:
         except NotKept as problem:
             self._note_refusal(str(problem))
             return False
-        except Exception as problem:  # noqa: BLE001 (nothing may end this thread: what is in memory would be lost)
+        except Exception as problem:  # what is in memory is not given up for one error
+            self._unforeseen += 1
+            log.error("the recorder met an error of its own", extra=cause(problem))
             self._note_refusal(type(problem).__name__)
+            if self._unforeseen >= UNFORESEEN:
+                raise
             return False
         if self._refused:
             log.warning("the queue file takes writes again; nothing was lost")
         self._refused = False
+        self._unforeseen = 0
+        self.done_at = self._steady()
         return True
 
     def _write_batch(self, items: list[Item], watermark: int | None) -> int:

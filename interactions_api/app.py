@@ -26,6 +26,7 @@ from interactions_api.settings import Settings, settings_or_exit
 from interactions_api.upkeep import Upkeep
 from interactions_api.words import Catalogues
 from program.logs import set_up
+from program.threads import NoThread
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -71,11 +72,13 @@ def create_app(
     @app.get("/readyz")
     def readyz() -> Response:
         """200 while the queue file can be used. The service may be down: interactions are kept meanwhile."""
-        store.start()
         try:
+            store.start()
             store.statistics()
         except NotKept:
             return Response("[-]queue file: cannot be used\n", 503, mimetype="text/plain")
+        except NoThread:
+            return Response("[-]delivery: no thread can be started\n", 503, mimetype="text/plain")
         return Response("[+]queue file: ok\n", mimetype="text/plain")
 
     @app.get("/metrics")

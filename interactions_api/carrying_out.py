@@ -13,6 +13,7 @@ from interactions_api.asking import Asking
 from interactions_api.patience import Patience
 from interactions_api.plan import Later, Plan, Rows
 from interactions_api.reply import Said
+from program.logs import cause
 
 QUESTIONS_S = 0.5
 SLOW_QUESTIONS_S = 1.7
@@ -49,7 +50,7 @@ class CarryingOut:
         try:
             return self._after_keeping(plan, delivered, deadline)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the records are on disk, and that is what to say
-            log.error("failed after the records were kept", extra={"problem": type(problem).__name__})
+            log.error("failed after the records were kept", extra=cause(problem))
             return Outcome(plan.sentences.kept, "kept")
 
     def _after_keeping(self, plan: Plan, delivered: Delivered, deadline: float) -> Outcome:

@@ -21,7 +21,9 @@ from db_client.statements import Statement
 from db_client.store import Store
 from interactions_api.interaction import Address
 from interactions_api.plan import File, Later, Rows
+from program import threads
 from program.identity import USER_AGENT
+from program.logs import cause
 
 THREADS = 2
 MOST_WAITING = 50
@@ -66,13 +68,14 @@ class FollowUps:
         self._hurry = threading.Event()
 
     def send(self, later: Later, address: Address, done: Callable[[str], None] = lambda end: None) -> bool:
-        """Begins; False if too many wait already or this process is ending. `done` is told how it ended."""
+        """Begins; False if too many wait already, no thread can be started or this process is ending. `done` is told
+        how it ended."""
         if self._hurry.is_set():
             return False
-        self._start()
         try:
+            self._start()
             self._jobs.put_nowait(_Job(later, address, time.monotonic() + LIFETIME_S, done))
-        except queue.Full:
+        except (queue.Full, threads.NoThread):
             return False
         return True
 
@@ -94,28 +97,32 @@ class FollowUps:
     def _start(self) -> None:
         """Threads do not survive a fork, so each process makes its own when it first needs them."""
         with self._mutex:
-            if self._pid == os.getpid():
-                return
-            self._pid = os.getpid()
-            self._jobs = queue.Queue(MOST_WAITING)
-            self._threads = [
-                threading.Thread(target=self._work, name=f"follow-up-{n}", daemon=True) for n in range(THREADS)
-            ]
-            for thread in self._threads:
-                thread.start()
+            if self._pid != os.getpid():
+                self._pid, self._threads = os.getpid(), []
+                self._jobs = queue.Queue(MOST_WAITING)
+            while len(self._threads) < THREADS:
+                self._threads.append(threads.start(f"follow-up-{len(self._threads)}", self._work))
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
                 end = self._carry_out(job)
-            except Exception as problem:  # noqa: BLE001 - one failure must not end the thread
-                log.error("a follow-up failed", extra={"problem": type(problem).__name__})
+            except Exception as problem:  # noqa: BLE001 - the next one is somebody else's
+                self._tell_failure(problem)
                 end = "failed"
             job.done(end)
 
+    def _tell_failure(self, problem: Exception) -> None:
+        self._store.count("failed", "follow_up")
+        log.error("a follow-up failed", extra=cause(problem))
+
     def _carry_out(self, job: _Job) -> Literal["sent", "too_large", "failed", "unwanted"]:
         try:
-            file = self._again_and_again(job, lambda: job.later.make(self._ask))
+            try:
+                file = self._again_and_again(job, lambda: job.later.make(self._ask))
+            except Exception as problem:  # noqa: BLE001 - the person waits, and is told
+                self._tell_failure(problem)
+                file = None
             if file is None:
                 self._again_and_again(job, lambda: self._edit(job.address, job.later.failed), last_chance_s=20.0)
                 return "failed"

@@ -4,6 +4,7 @@ but the signature (bench/README.md). https://peps.python.org/pep-3333/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from interactions_api.metrics import Metrics
 from interactions_api.seldom import Seldom
 from interactions_api.settings import Settings
 from interactions_api.signature import Signature, Unauthorized
+from program import threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -64,7 +66,8 @@ class Receiving:
     def reply(self, environ: WSGIEnvironment) -> Reply:
         """401 unless Discord signed it, 400 unless it is an interaction; else 200 with the response to it."""
         received = time.monotonic()
-        self._store.start()
+        with contextlib.suppress(threads.NoThread):  # what is kept is kept; the next request tries again
+            self._store.start()
         try:
             body = self._signed_body(environ)
         except Unauthorized as refusal:

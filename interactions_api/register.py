@@ -1,7 +1,7 @@
 """`python -m interactions_api.register [--dry-run] [--guild ID]`: makes Discord's commands equal to the code's.
 
-Exit status: 0 they are equal now (or it was a dry run), 1 Discord refused or cannot be reached, 2 a setting or an
-option is wrong.
+Exit status (`program.exits`): 0 they are equal now (or it was a dry run), 1 Discord cannot be reached now, 2 a setting
+or an option is wrong, 3 Discord refused.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from interactions_api.definition_limits import problems
 from interactions_api.discord_errors import explained
 from interactions_api.settings import APPLICATION_ID_HINT, TOKEN_HINT, RegisterSettings, snowflake
 from interactions_api.words import Catalogues
+from program import exits
 from program.environment import SettingsError
 from program.identity import USER_AGENT
 
@@ -33,10 +34,11 @@ Definition = dict[str, Any]
 
 
 class NotPublished(Exception):
-    """Discord did not take the commands; the lines say why and what to do."""
+    """Discord did not take the commands; the lines say why and what to do, `status` what the program ends with."""
 
-    def __init__(self, *lines: str) -> None:
+    def __init__(self, *lines: str, status: int = exits.AGAIN) -> None:
         self.lines = lines
+        self.status = status
         super().__init__(*lines)
 
 
@@ -75,8 +77,10 @@ class CommandsApi:
                 ) from None
             if response.status_code == 200:
                 return _json_of(response)
-            if attempt == ATTEMPTS or not (response.status_code == 429 or response.status_code >= 500):
-                raise NotPublished(*_reasons(response, commands))
+            later = response.status_code == 429 or response.status_code >= 500
+            if attempt == ATTEMPTS or not later:
+                status = exits.AGAIN if later else exits.DISCORD_REFUSES
+                raise NotPublished(*_reasons(response, commands), status=status)
             self._sleep(_pause(response, attempt))
         raise AssertionError("unreachable")
 
@@ -131,7 +135,7 @@ def main(
         ours = for_guild(ours)
     if wrong := problems(ours):
         err.write("".join(f"{line}\n" for line in wrong))
-        return 2
+        return exits.SETTINGS
     if options.dry_run:
         out.write(json.dumps(ours, indent=2, ensure_ascii=False) + "\n")
         if not variables.get("DISCORD_BOT_TOKEN", "").strip():
@@ -144,11 +148,11 @@ def main(
             _make_equal(api, ours, out)
     except SettingsError as error:
         err.write("".join(f"{problem}\n" for problem in error.problems))
-        return 2
+        return exits.SETTINGS
     except NotPublished as problem:
         err.write("".join(f"{line}\n" for line in problem.lines))
-        return 1
-    return 0
+        return problem.status
+    return exits.ASKED
 
 
 def _make_equal(api: CommandsApi, ours: list[Definition], out: TextIO) -> None:

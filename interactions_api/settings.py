@@ -11,6 +11,7 @@ from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from db_client.settings import StoreSettings
 from interactions_api.words import Operator
+from program import exits
 from program.environment import Environment, SettingsError
 from program.logs import LogSettings
 
@@ -27,9 +28,6 @@ URL_HINT = "it takes an http or https URL."
 LONGEST_SAID = 150
 PAGE_HINT = f"it takes an http or https URL of at most {LONGEST_SAID} characters."
 CONTACT_HINT = f"it takes one line of at most {LONGEST_SAID} characters, such as an address for mail."
-
-GUNICORN_APP_LOAD_ERROR = 4
-"""The exit status by which a gunicorn worker says that starting it again will not help."""
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -73,13 +71,14 @@ class Settings:
 
 
 def settings_or_exit(variables: Mapping[str, str]) -> Settings:
-    """The endpoint's settings; what is wrong with them is printed, one problem a line, and ends the program."""
+    """The endpoint's settings; what is wrong with them is printed, one problem a line, and ends the program, or the
+    gunicorn worker and gunicorn with it."""
     try:
         return Settings.read(variables)
     except SettingsError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         sys.stderr.flush()
-        sys.exit(GUNICORN_APP_LOAD_ERROR)
+        sys.exit(exits.GUNICORN_CANNOT_LOAD)
 
 
 @dataclass(frozen=True)

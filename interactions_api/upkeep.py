@@ -11,6 +11,8 @@ from collections.abc import Callable
 from db_client.errors import DbClientError
 from db_client.removal import remove_due
 from db_client.store import Store
+from program import threads
+from program.logs import cause
 
 FIRST_AFTER_S = 60.0
 EVERY_S = 3600.0
@@ -37,11 +39,10 @@ class Upkeep:
         self._pid = 0
 
     def start(self) -> None:
-        """Begins, once a process."""
+        """Begins, once a process; raises `threads.NoThread`."""
         if self._pid != os.getpid():
+            self._thread = threads.start("upkeep", self._work)
             self._pid = os.getpid()
-            self._thread = threading.Thread(target=self._work, name="upkeep", daemon=True)
-            self._thread.start()
 
     def stop(self, *, within: float) -> None:
         """Ends the thread behind the batch it is at; what is left is the next process's."""
@@ -58,8 +59,9 @@ class Upkeep:
                 batches = remove_due(self._store, holder, self._clock, stop=self._ended.is_set)
             except DbClientError as problem:
                 log.warning("removing what is due must wait", extra={"problem": type(problem).__name__})
-            except Exception as problem:  # noqa: BLE001 - the next hour may be better
-                log.error("removing what is due failed", extra={"problem": type(problem).__name__})
+            except Exception as problem:  # noqa: BLE001 - the next hour begins anew, and may be better
+                self._store.count("failed", "upkeep")
+                log.error("removing what is due failed", extra=cause(problem))
             else:
                 if batches:
                     log.info("removed what was due", extra={"batches": batches})

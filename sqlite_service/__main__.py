@@ -9,7 +9,7 @@ import sys
 
 import apsw
 
-from program import logs
+from program import exits, logs
 from program.environment import SettingsError
 from sqlite_service import files
 from sqlite_service.server import Server
@@ -19,20 +19,20 @@ log = logging.getLogger("sqlite_service")
 
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT; 0 after a clean end, 1 if it cannot start, 2 if its settings are wrong."""
+    """Runs until SIGTERM or SIGINT; the exit status, of `program.exits`: also why it cannot start, now or ever."""
     try:
         settings = Settings.read(os.environ)
     except SettingsError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
-        return 2
+        return exits.SETTINGS
     logs.set_up(settings.logs)
     try:
         lock = files.prepare(settings.file)
         listener = _listen(settings)
     except files.CannotOpen as problem:
         print(problem, file=sys.stderr)
-        return 1
+        return exits.AGAIN
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
 
@@ -40,13 +40,15 @@ def main() -> int:
         log.info("SQLite %s on %s", apsw.sqlite_lib_version(), settings.file)
         log.info("listening on http://%s:%d", shown, port)
 
+    master = os.getpid()
     try:
         Server(settings, listener, announce).run()
     except SystemExit as end:
-        return int(end.code or 0)
+        status = int(end.code or 0)  # a worker's for gunicorn, or gunicorn's own for us
+        return exits.AGAIN if status and os.getpid() == master else status
     finally:
         os.close(lock)
-    return 0
+    return exits.ASKED
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import apsw
 
+from program import threads
 from sqlite_service import unused_bytes
 from sqlite_service.checkpointer import Checkpointer
 from sqlite_service.connection import Connection, DisallowedPragma
@@ -51,10 +52,7 @@ class Engine:
             lambda: Connection(file, read_only=False), self._checkpointer, request_seconds=request_seconds
         )
         self._closing = threading.Event()
-        self._reminder = threading.Thread(
-            target=self._remind, args=(clean_seconds / 4,), name="checkpoints", daemon=True
-        )
-        self._reminder.start()
+        self._reminder = threads.start("checkpoints", lambda: self._remind(clean_seconds / 4))
 
     def _remind(self, seconds: float) -> None:
         """A service that nobody writes to any more is cleaned too."""

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+from program import exits
+
 ROOT = Path(__file__).parents[2]
 SOURCES = [*sorted(ROOT.glob("*/settings.py")), ROOT / "program" / "logs.py"]
 NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
@@ -35,6 +37,15 @@ def test_the_example_file_has_every_setting_and_no_other() -> None:
     """Also those that are commented out."""
     named = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert sorted(named) == sorted(settings_read())
+
+
+def test_the_readme_has_every_exit_status_and_the_unit_keeps_to_it() -> None:
+    """Where only a person can help, systemd does not start it again."""
+    text = section("On one small server")
+    known = {exits.ASKED, exits.AGAIN, *exits.WHAT_TO_DO}
+    assert {int(status) for status in re.findall(r"^\| (\d)", text, re.MULTILINE)} == known
+    (prevented,) = re.findall(r"^RestartPreventExitStatus=(.+)$", text, re.MULTILINE)
+    assert {int(status) for status in prevented.split()} == exits.WHAT_TO_DO.keys()
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

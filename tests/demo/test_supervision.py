@@ -24,8 +24,8 @@ def test_pauses_grow_while_it_keeps_ending(ends: list[float], pause: float) -> N
 
 
 def test_giving_up() -> None:
-    """Wrong settings at once, anything else after four quick ends."""
-    assert pause_before_restart([1.0], 2) is None
+    """What only a person can mend at once, anything else after four quick ends."""
+    assert all(pause_before_restart([1.0], status) is None for status in (2, 3, 4))
     assert pause_before_restart([1.0, 2.0, 3.0, 4.0], -9) is None
 
 
@@ -54,5 +54,6 @@ def test_wrong_settings_end_it_with_the_programs_own_words(tmp_path: Path) -> No
         program.start()
         eventually(lambda: not program.running)
         assert Supervisor([program]).look_after(0.0, print) == (
-            "web ended with status 2 and is not started again:\n  PORT is malformed"
+            "web ended with status 2 and is not started again; its settings or data are wrong: mend what it says, and"
+            " start it again:\n  PORT is malformed"
         )

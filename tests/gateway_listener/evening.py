@@ -141,7 +141,7 @@ class Evening:
         self._numbers = itertools.count()
         self._runs = itertools.count(1)
         self._connection = 0
-        monkeypatch.setattr("asyncio.to_thread", _inline)
+        monkeypatch.setattr("program.threads.beside", _inline)
         monkeypatch.setattr("asyncio.get_running_loop", lambda: self)
         self._handler = _Lines(self)
         self.start()
@@ -159,6 +159,9 @@ class Evening:
     def off_by(self) -> float:
         """The listener's clock is right."""
         return 0.0
+
+    def _seconds(self) -> float:
+        return self.now / 1000
 
     def pass_ms(self, milliseconds: int) -> None:
         """Time passes, and the event loop comes round as it should."""
@@ -198,8 +201,9 @@ class Evening:
             store=self.disk,  # type: ignore[arg-type]
             clock=_Hands(self),  # type: ignore[arg-type]
             new_id=lambda: f"stay{run}x{next(ids)}",
+            steady=self._seconds,
         )
-        self.recorder = self.listener._recorder = AtOnce(self.disk)
+        self.recorder = self.listener._recorder = AtOnce(self.disk, steady=self._seconds)
         self.listener._supervisor = _Supervisor(self.beat)  # type: ignore[assignment]
         with self._handler:
             self.listener._take_up(remembered(self.disk.kept))
@@ -216,7 +220,7 @@ class Evening:
     async def _follow(self) -> None:
         self.disk.deliver()
         with contextlib.suppress(CannotRead):
-            await self.listener._read_consent()
+            await self.listener._consent.read()
 
     # --- the gateway ---
 
@@ -313,6 +317,6 @@ class _Lines(logging.Handler):
             self._logger.setLevel(self._level)
 
 
-async def _inline(act: Callable[..., Any], *arguments: Any) -> Any:
+async def _inline(act: Callable[[], Any]) -> Any:
     """In place of a thread."""
-    return act(*arguments)
+    return act()

@@ -185,7 +185,7 @@ class Harness:
         self.decide(user, "erase", at)
 
     def follow(self, *, complete: bool = False) -> None:
-        """The listener reads the consent log, as `Listener._read_consent` does."""
+        """The listener reads the consent log, as `ConsentFeed.read` does."""
         position = Position.from_text(self.notes.get(CONSENT_SEQ, ""))
         known = position.seq
         rows = self.service.read(reading_statements.consent_after(0 if complete else known, 100_000))
@@ -204,7 +204,7 @@ class Harness:
             self.follow_channels()
 
     def follow_channels(self) -> None:
-        """The listener reads which channels are not recorded, as `Listener._read_channels` does."""
+        """The listener reads which channels are not recorded, as `ConsentFeed` does."""
         rows = self.service.read(reading_statements.recording_after(0, *self.shard))
         if rows:
             self.tracker.decide_recording([ChannelDecision.from_row(row) for row in rows], self.now)

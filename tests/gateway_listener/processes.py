@@ -27,7 +27,7 @@ def listener(
     """The real program with these variables and nothing of ours beside; killed at the end if it still runs."""
     environment = {"PATH": os.environ["PATH"], "METRICS_PORT": "0", "METRICS_HOST": "127.0.0.1", **variables}
     with (folder / log).open("ab") as file:
-        process = subprocess.Popen([sys.executable, "-m", program], env=environment, stderr=file)
+        process = subprocess.Popen([sys.executable, "-m", *program.split()], env=environment, stderr=file)
     try:
         yield process
     finally:

@@ -219,7 +219,7 @@ class Watcher:
     # --- consent and rooms ---
 
     def follow(self) -> None:
-        """Reads what was decided about channels and by people, in this order, as `Listener._read_consent` does."""
+        """Reads what was decided about channels and by people, in this order, as `ConsentFeed.read` does."""
         if not self.alive:
             return
         self._tell_time()

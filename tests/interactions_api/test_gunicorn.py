@@ -13,6 +13,7 @@ import pytest
 from db_client.records import ConsentDecision
 from db_client.settings import StoreSettings
 from db_client.store import Store
+from program import exits
 from tests.interactions_api import discord
 from tests.interactions_api.discord import command, snowflake, user
 from tests.interactions_api.running import running, spawn
@@ -98,9 +99,12 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(tmp_path, key, service,
 
 @pytest.mark.parametrize("options", [(), ("--preload",), ("--workers", "2")])
 def test_missing_settings_end_the_start_with_a_message_and_no_traceback(tmp_path: Path, options):
-    """The variable's name and where to get its value; gunicorn does not try for ever."""
+    """The variable's name and where to get its value; gunicorn does not try for ever. Status 2, or, where gunicorn has
+    loaded the application before it asks us, its own for the same."""
     log = tmp_path / "log"
-    assert spawn(log, *options, LOG_LEVEL="loud").wait(30) == 4
+    assert spawn(log, *options, LOG_LEVEL="loud").wait(30) == (
+        exits.GUNICORN_CANNOT_LOAD if "--preload" in options else exits.SETTINGS
+    )
     text = log.read_text()
     assert "DISCORD_PUBLIC_KEY is not set. Copy it from https://discord.com/developers/applications" in text
     assert "LOG_LEVEL is malformed" in text

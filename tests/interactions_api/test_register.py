@@ -14,6 +14,7 @@ import pytest
 from interactions_api.commands import COMMANDS
 from interactions_api.register import USER_AGENT, CommandsApi, NotPublished, main
 from interactions_api.settings import RegisterSettings
+from program import exits
 from tests.interactions_api.running import REPOSITORY
 from tests.simulated_discord.control import Control, in_thread
 
@@ -92,7 +93,7 @@ def test_a_failing_discord_is_tried_again_and_then_told(simulated):
     """Five times, with growing pauses."""
     simulated.set_faults(api_status=503)
     ran = Ran(**simulated.environment())
-    assert ran.status == 1
+    assert ran.status == exits.AGAIN
     assert ran.pauses == [1.0, 2.0, 4.0, 8.0]
     assert "Discord answered 503" in ran.err
 
@@ -100,7 +101,7 @@ def test_a_failing_discord_is_tried_again_and_then_told(simulated):
 def test_a_wrong_token_is_told_with_where_to_get_the_right_one(simulated):
     """And not printed."""
     ran = Ran(**{**simulated.environment(), "DISCORD_BOT_TOKEN": "wrong.token"})
-    assert ran.status == 1
+    assert ran.status == exits.DISCORD_REFUSES
     assert "DISCORD_BOT_TOKEN" in ran.err
     assert "Bot > Reset Token" in ran.err
     assert "wrong.token" not in ran.err
@@ -109,21 +110,21 @@ def test_a_wrong_token_is_told_with_where_to_get_the_right_one(simulated):
 def test_a_wrong_application_is_told(simulated):
     """With the variable's name."""
     ran = Ran(**{**simulated.environment(), "DISCORD_APPLICATION_ID": "53908232506183680"})
-    assert ran.status == 1
+    assert ran.status == exits.DISCORD_REFUSES
     assert "DISCORD_APPLICATION_ID" in ran.err
 
 
 def test_an_unreachable_discord_is_one_sentence(simulated):
     """No traceback."""
     ran = Ran(**{**simulated.environment(), "DISCORD_API_URL": "http://127.0.0.1:9/api/v10"})
-    assert ran.status == 1
+    assert ran.status == exits.AGAIN
     assert "cannot be reached at http://127.0.0.1:9/api/v10" in ran.err
 
 
 def test_missing_settings_are_all_told():
     """Exit status 2."""
     ran = Ran()
-    assert ran.status == 2
+    assert ran.status == exits.SETTINGS
     assert len(ran.err.splitlines()) == 2
 
 
