@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 
 from db_client.records import Installation, Watermark
+from db_client.snowflake import created_at
 from db_client.store import QueueStatistics, Store
 from gateway_listener import health, reading
 from gateway_listener.application import OtherApplication, verified
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
-from gateway_listener.clock import Clock
+from gateway_listener.clock import STEP_MS, Clock
+from gateway_listener.dates import dates
 from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, VoiceState, read
 from gateway_listener.lateness import TURN_EVERY, Lateness
 from gateway_listener.notes import APPLICATION, CONSENT_SEQ, IDENTIFIES, Memory, remembered
@@ -50,9 +52,10 @@ class Listener:
         self._settings = settings
         self._clock = clock or Clock()
         self._store = store or Store(settings.store)
-        self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
+        self._lateness = Lateness(self._clock.steady_ms(), late_ms=int(settings.timing.late * 1000))
         self._beats: set[asyncio.Task[None]] = set()
         self._told_late = False
+        self._told_clock = False
         self._tracker = Tracker(new_id=new_id or stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store)
         self._counts: Counter[str] = Counter()
@@ -92,12 +95,13 @@ class Listener:
         self._supervisor = Supervisor(
             self._settings,
             on_frame=self._on_frame,
-            on_beat=lambda: self._lateness.beat(self._clock.now()),
-            on_hang_up=self._tracker.hang_up,
+            on_beat=lambda: self._lateness.beat(self._clock.steady_ms()),
+            on_hang_up=self._hang_up,
             on_login=self._logged_in,
             budget=self._budget(notes.get(IDENTIFIES, "")),
             note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             now=self._clock.now,
+            http_trace=dates(self._clock.steady_ms, self._heard_date),
         )
         helpers = [
             asyncio.create_task(self._follow_consent()),
@@ -108,6 +112,7 @@ class Listener:
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare)))
             helpers.append(asyncio.create_task(self._every(self._settings.reconcile_every, self._compare_guilds)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._ask)))
+            helpers.append(asyncio.create_task(self._every(self._settings.timing.ask_every, self._look_at_clock)))
             helpers.append(asyncio.create_task(self._every(self._settings.timing.share_every, self._share_watermark)))
             await self._supervise(self._supervisor)
         finally:
@@ -140,15 +145,16 @@ class Listener:
             return
         if frame is None:
             return
-        now = self._clock.now()
+        now = self._clock.steady_ms()
         late_since = self._lateness.read(now)
         if type(frame.content) is not VoiceState:
             late_since = self._feel(frame.content, now)
         proof = self._tracker.is_proof(frame.content)
         if proof:
             self._lateness.heard(now)
+        since = None if late_since is None else self._clock.at(late_since)
         try:
-            self._tracker.see(frame, now, late_since=late_since)
+            self._tracker.see(frame, self._clock.at(now), late_since=since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
             if proof or type(frame.content) is not VoiceState:
                 self._tell_failure(problem)
@@ -183,7 +189,7 @@ class Listener:
         self._told_late = since is not None
 
     def _come_round(self) -> None:
-        now = self._clock.now()
+        now = self._clock.steady_ms()
         asks = self._lateness.turned(now)
         self._tell_late(now)
         if asks and self._supervisor is not None:
@@ -205,6 +211,37 @@ class Listener:
         else:
             self._recorder.watermark = self._tracker.watermark_to_keep
         return bool(items)
+
+    # --- the clock ---
+
+    def _heard_date(self, date: float, sent_at: int, received_at: int) -> None:
+        self._set_clock(self._clock.heard(date, sent_at, received_at))
+
+    def _set_clock(self, by: int) -> None:
+        """The clock has been set by so many ms, and all that it gave moves with it."""
+        if by:
+            self._counts["clock_set"] += 1
+            log.info("the listener's clock was set to Discord's", extra={"by": f"{by} ms"})
+            self._started_at += by
+            self._tracker.shift(by)
+            self._hand_over()
+
+    def _hang_up(self) -> None:
+        self._clock.interrupted()
+        self._tracker.hang_up()
+
+    async def _look_at_clock(self) -> None:
+        difference = self._clock.difference()
+        is_off = difference is not None and abs(difference[0]) * 1000 >= STEP_MS
+        if difference is not None and is_off and not self._told_clock:
+            log.warning(
+                "this machine's clock is %.1f s %s Discord's; moments are stored by Discord's",
+                abs(difference[0]),
+                "ahead of" if difference[0] > 0 else "behind",
+            )
+        self._told_clock = is_off
+        if self._supervisor is not None and self._clock.asks():
+            await self._supervisor.ask_time()
 
     # --- what is known from before, and consent ---
 
@@ -290,6 +327,7 @@ class Listener:
         erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
+            self._set_clock(self._clock.told(max((decision.at for decision in decisions), default=0)))
             self._tracker.decide(decisions, erased, self._time_of_reading(), complete=whole)
             self._consent_known.set()
         items = self._tracker.take()
@@ -306,14 +344,16 @@ class Listener:
         decisions = await reading.channel_decisions(self._store, after, shard_id, shard_count)
         self._channels_whole = False
         if decisions:
+            self._set_clock(self._clock.told(max(created_at(decision.version) for decision in decisions)))
             self._tracker.decide_recording(decisions, self._time_of_reading())
             self._hand_over()
 
     def _time_of_reading(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
-        now = self._clock.now()
-        self._tracker.read_late(self._lateness.read(now), now)
-        return now
+        now = self._clock.steady_ms()
+        late_since = self._lateness.read(now)
+        self._tracker.read_late(None if late_since is None else self._clock.at(late_since), self._clock.at(now))
+        return self._clock.at(now)
 
     # --- now and then ---
 
@@ -463,6 +503,15 @@ class Listener:
                 "queue_dead": ("Records that the service refused for good", float(queue.dead)),
             }
         )
+        difference = self._clock.difference()
+        of_clock = (
+            {}
+            if difference is None
+            else {
+                "clock_difference_seconds": ("The system's clock minus Discord's", difference[0]),
+                "clock_uncertainty_seconds": ("How far that may be off", difference[1]),
+            }
+        )
         return {
             **of_queue,
             **{name: (name.replace("_", " ") + " in memory", float(value)) for name, value in figures.items()},
@@ -471,5 +520,5 @@ class Listener:
                 "Since when the gateway was not seen",
                 -1.0 if watermark is None else (now - watermark) / 1000,
             ),
-            "system_clock_ahead_seconds": ("The system's clock minus the listener's", self._clock.off_by()),
+            **of_clock,
         }
