@@ -78,7 +78,7 @@ class Clock:
         steady = self._steady()
         self._carried += max(0.0, steady - self._read_at) * 1000
         self._read_at = steady
-        return int(self._carried)
+        return round(self._carried)
 
     def at(self, steady_ms: int) -> int:
         """That moment of `steady_ms` as `now` would show it."""

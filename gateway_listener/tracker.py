@@ -180,14 +180,16 @@ class Tracker:
         left is in Discord's time.
         """
         self._write()
-        floor = max(self._began, self._now - REMEMBERED_MS)
-        self._now = self._now + by if by > 0 or not self._began else max(self._now + by, floor)
         if not self._began:
+            self._now += by
+            self._ledger.shift(by, self._now, lambda moment: moment)
             return
+        floor = max(self._began, self._now - REMEMBERED_MS)
 
         def move(moment: int) -> int:
             return moment + by if by > 0 else min(moment, max(moment + by, floor))
 
+        self._now = move(self._now)
         self._noticed_at = move(self._noticed_at)
         self.sight.shift(move)
         self.presence.shift(move)
