@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from db_client.records import Lease, Removal, TotalsRebuild
 from db_client.report_windows import LENGTH_CLASS, LENGTH_CLASSES
+from db_client.snowflake import DISCORD_EPOCH_MS
 from db_client.statements import Parameters, Statement
 
+# One that would last a day longer than this one was taken by a clock that was ahead: it may not hold up the others.
 STORE_LEASE = """
 INSERT INTO leases (name, holder, until_at) VALUES (:name, :holder, :until_at)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_at = excluded.until_at
  WHERE leases.until_at <= :at OR (leases.holder = excluded.holder AND leases.until_at < excluded.until_at)
+    OR leases.until_at > excluded.until_at + 86400000
 """
 
 
@@ -118,6 +121,24 @@ SELECT guild_id FROM kept
 SELECT guild_id FROM guilds AS g WHERE {_LONG_GONE}
  ORDER BY guild_id
 """  # noqa: S608
+
+
+def newest_moment() -> Statement:
+    """One row: the newest moment by Discord's clock that anything here tells of: at (ms since 1970 UTC; null: none).
+
+    Of decisions (their ids are made of it), and of what the listeners have seen.
+    """
+    return Statement(
+        f"""
+SELECT max(at) AS at FROM (
+  SELECT max(observed_at) AS at FROM listener_watermarks
+   UNION ALL SELECT (max(interaction_id) >> 22) + {DISCORD_EPOCH_MS} FROM consent_log
+   UNION ALL SELECT (max(version) >> 22) + {DISCORD_EPOCH_MS} FROM guild_settings
+   UNION ALL SELECT (max(version) >> 22) + {DISCORD_EPOCH_MS} FROM unrecorded_channels
+)
+""",  # noqa: S608
+        {},
+    )
 
 
 def removal_due(at: int) -> Statement:

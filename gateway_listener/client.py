@@ -132,8 +132,10 @@ class Client(discord.Client):
         may_identify: Callable[[], Awaitable[None]],
         pulse: Pulse,
         counts: Counter[str],
+        http_trace: aiohttp.TraceConfig,
     ) -> None:
         super().__init__(
+            http_trace=http_trace,
             intents=discord.Intents(guilds=True, voice_states=True),
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
@@ -180,6 +182,11 @@ class Client(discord.Client):
         except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
             return None
         return True if isinstance(guild, dict) and guild.get("id") == str(guild_id) else None
+
+    async def ask_time(self) -> None:
+        """Asks Discord's API for something small: `http_trace` sees the answer, and when it was made."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.http.request(discord.http.Route("GET", "/gateway")), ANSWER_WITHIN)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Waits until the budget allows an IDENTIFY, instead of the five seconds of discord.py."""

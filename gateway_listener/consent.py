@@ -9,6 +9,8 @@ from bisect import insort
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from db_client.snowflake import created_at
+
 
 class Decision(NamedTuple):
     """One row of the consent log; `at` (milliseconds since 1970 UTC) is the moment of the interaction's snowflake."""
@@ -22,6 +24,16 @@ class Decision(NamedTuple):
     def from_row(cls, row: Mapping[str, Any]) -> Decision:
         """From a row of `db_client.reading_statements.consent_after`."""
         return cls(row["interaction_id"], row["user_id"], row["decision"], row["at"])
+
+    def read_at(self, now: int) -> Decision:
+        """The same as it counts when it is read at `now`: no consent lasts beyond the reading of what ends it."""
+        return self if self.decision == "in" or self.at <= now else self._replace(at=now)
+
+    def shifted(self, by: int, now: int) -> Decision:
+        """The same when the clock has been set by that, to `now`: one that counts from its reading moves with it."""
+        decided_at = created_at(self.interaction_id)
+        moved = self if self.at >= decided_at else self._replace(at=min(self.at + by, decided_at))
+        return moved.read_at(now)
 
 
 class Interval(NamedTuple):
@@ -56,7 +68,8 @@ def intervals_of(decisions: Iterable[Decision]) -> tuple[Interval, ...]:
         if decision.decision == "erase":
             intervals.clear()
         elif opened is not None:
-            intervals.append(Interval(opened.interaction_id, opened.at, decision.at))
+            # (An opt-in may carry a moment that is still to come: nothing lies between it and what was read since.)
+            intervals.append(Interval(opened.interaction_id, opened.at, max(opened.at, decision.at)))
         opened = None
     if opened is not None:
         intervals.append(Interval(opened.interaction_id, opened.at, None))
@@ -94,6 +107,16 @@ class Consents:
     def heard_of(self, user_ids: Iterable[int]) -> list[Decision]:
         """What is known of these people's decisions."""
         return [decision for user_id in user_ids for decision in self._decisions_of(user_id)]
+
+    def shift(self, by: int, now: int) -> set[int]:
+        """The clock has been set by that, to `now`; whose intervals are different."""
+        touched = set()
+        for user_id, known in self._decisions.items():
+            moved = [decision.shifted(by, now) for decision in known]
+            if moved != known:
+                self._decisions[user_id] = moved
+                touched.add(user_id)
+        return {user_id for user_id in touched if self._recalculate(user_id)}
 
     def _decisions_of(self, user_id: int) -> list[Decision]:
         known = self._decisions.get(user_id)

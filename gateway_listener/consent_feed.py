@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from db_client.snowflake import created_at
 from db_client.store import Store
 from gateway_listener import reading
 from gateway_listener.notes import CONSENT_SEQ, Memory
@@ -23,7 +24,8 @@ class ConsentFeed:
     """Reads decisions and tells the tracker; `follow` goes on until it is cancelled, whatever the service answers.
 
     `verify` is awaited before each reading and raises what is to end the following. `moment` gives the time of a
-    reading (ms since 1970 UTC), `hand_over` takes what follows from it and the notes given; `steady` counts seconds.
+    reading (ms since 1970 UTC), `told` takes the newest moment that Discord set to a decision, `hand_over` what follows
+    and the notes given; `steady` counts seconds.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class ConsentFeed:
         *,
         verify: Callable[[], Awaitable[None]],
         moment: Callable[[], int],
+        told: Callable[[int], None],
         hand_over: Callable[..., object],
         steady: Callable[[], float],
         counts: Counter[str],
@@ -48,6 +51,7 @@ class ConsentFeed:
         self._tracker = tracker
         self._verify = verify
         self._moment = moment
+        self._told = told
         self._hand_over = hand_over
         self._steady = steady
         self._counts = counts
@@ -103,6 +107,7 @@ class ConsentFeed:
         erased = {decision.user_id for seq, decision in log_read if decision.decision == "erase" and seq > known}
         if log_read or whole:
             decisions = [decision for _, decision in log_read]
+            self._told(max((decision.at for decision in decisions), default=0))
             self._tracker.decide(decisions, erased, self._moment(), complete=whole)
             self.known.set()
         notes: list[Item] = []
@@ -118,5 +123,6 @@ class ConsentFeed:
         decisions = await reading.channel_decisions(self._store, after, *self._shard)
         self._channels_whole = False
         if decisions:
+            self._told(max(created_at(decision.version) for decision in decisions))
             self._tracker.decide_recording(decisions, self._moment())
             self._hand_over()

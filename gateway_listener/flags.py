@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from operator import sub
 from typing import NamedTuple
 
@@ -111,6 +112,10 @@ class FlagHistory:
         if len(earlier) >= MOST_CHANGES:
             del earlier[1 : MOST_CHANGES // 2]
         return True
+
+    def shift(self, move: Callable[[int], int]) -> None:
+        """Every moment becomes another; what was spent stays."""
+        self._set([change._replace(at=move(change.at)) for change in self.changes()])
 
     def spent_until(self, moment: int) -> Durations:
         """Milliseconds in each state from the beginning to `moment`."""

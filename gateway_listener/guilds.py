@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway_listener.frames import ChannelInfo
@@ -53,6 +53,12 @@ class GuildState:
         """The roll call has been taken: the guild is seen."""
         self.seen_since, self.unseen_since, self.restored = now, None, False
         self.first_seen = self.first_seen or now
+
+    def shift(self, move: Callable[[int], int]) -> None:
+        """Every moment becomes another."""
+        self.seen_since = None if self.seen_since is None else move(self.seen_since)
+        self.unseen_since = None if self.unseen_since is None else move(self.unseen_since)
+        self.first_seen = None if self.first_seen is None else move(self.first_seen)
 
     @property
     def is_recorded(self) -> bool:

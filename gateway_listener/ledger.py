@@ -14,7 +14,7 @@ from gateway_listener.consent import Consents, Decision
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
-from gateway_listener.sessions import changes, sessions_of
+from gateway_listener.sessions import FOREVER, changes, sessions_of
 from gateway_listener.stays import Stay
 
 # How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
@@ -46,7 +46,8 @@ class Ledger:
         """The stays that the next `write` looks at, and when each became different."""
         self._noted: dict[int, int] = {}
         """By whose decision (its version) each person is in, as the notes have it."""
-        self._knew: frozenset[int] = frozenset()
+        self._knew: dict[int, int] = {}
+        """Since when each person was in, as the notes of an earlier run say."""
 
     # --- stays ---
 
@@ -109,16 +110,16 @@ class Ledger:
 
     # --- consent ---
 
-    def knew(self, user_id: int) -> bool:
-        """True if the notes of an earlier run say that the person was in."""
-        return user_id in self._knew
+    def knew(self, user_id: int) -> int | None:
+        """Since when the person was in, if the notes of an earlier run say so."""
+        return self._knew.get(user_id)
 
     def recall(self, noted: dict[int, Decision]) -> None:
         """Takes up what an earlier run noted: who was in, until the service can be read."""
         if not noted:
             return
         self._noted = {user_id: decision.interaction_id for user_id, decision in noted.items()}
-        self._knew = frozenset(noted)
+        self._knew = {user_id: decision.at for user_id, decision in noted.items()}
         self.consents.replace(noted.values())
 
     def decide(self, decisions: Iterable[Decision], erased: Iterable[int], now: int, *, complete: bool) -> list[Stay]:
@@ -151,6 +152,25 @@ class Ledger:
                 stay.doubted = stay.doubted or restored or not complete
                 differing.append(stay)
         return differing
+
+    def shift(self, by: int, now: int, move: Callable[[int], int]) -> None:
+        """The clock has been set by that, to `now`: the stays move with it. What is recorded of them is written anew,
+        in an order in which no moment has two sessions of a person.
+        """
+        self._differing = {stay: since + by for stay, since in self._differing.items()}
+        for ended in self._ended:
+            moved = [(at + by, stay) for at, stay in ended]
+            ended.clear()
+            ended.extend(moved)
+        for user_id in self.consents.shift(by, now):
+            self._note_consent(user_id)
+        different = self.channels.shift(by, now)
+        self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
+        for stays in self._stays.values():
+            for stay in sorted(stays, key=lambda stay: (stay.started_at, stay.ended_at or FOREVER), reverse=by > 0):
+                stay.shift(move)
+                self._differing.pop(stay, None)
+                self.changed(stay, now)
 
     def decide_recording(self, decisions: Iterable[ChannelDecision], now: int) -> list[Stay]:
         """Takes in what was decided about channels; the stays for which this may make a difference."""

@@ -18,8 +18,9 @@ from gateway_listener import health, reading
 from gateway_listener.application import verified
 from gateway_listener.budget import IdentifyBudget
 from gateway_listener.client import prepare
-from gateway_listener.clock import Clock
+from gateway_listener.clock import STEP_MS, Clock
 from gateway_listener.consent_feed import ConsentFeed
+from gateway_listener.dates import dates
 from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, VoiceState, read
 from gateway_listener.lateness import TURN_EVERY, Lateness
 from gateway_listener.notes import APPLICATION, IDENTIFIES, Memory, remembered
@@ -63,9 +64,10 @@ class Listener:
         self._settings = settings
         self._clock = clock or Clock()
         self._store = store or Store(settings.store)
-        self._lateness = Lateness(self._clock.now(), late_ms=int(settings.timing.late * 1000))
+        self._lateness = Lateness(self._clock.steady_ms(), late_ms=int(settings.timing.late * 1000))
         self._beats: set[asyncio.Task[None]] = set()
         self._told_late = False
+        self._told_clock = False
         self._tracker = Tracker(new_id=new_id or stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
         self._recorder = Recorder(self._store, steady=steady)
         self._counts: Counter[str] = Counter()
@@ -81,6 +83,7 @@ class Listener:
             self._tracker,
             verify=self._verify_owner,
             moment=self._time_of_reading,
+            told=self._told_time,
             hand_over=self._hand_over,
             steady=steady,
             counts=self._counts,
@@ -122,12 +125,13 @@ class Listener:
             self._supervisor = Supervisor(
                 self._settings,
                 on_frame=self._on_frame,
-                on_beat=lambda: self._lateness.beat(self._clock.now()),
-                on_hang_up=self._tracker.hang_up,
+                on_beat=lambda: self._lateness.beat(self._clock.steady_ms()),
+                on_hang_up=self._hang_up,
                 on_login=self._logged_in,
                 budget=self._budget(notes.get(IDENTIFIES, "")),
                 note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
                 now=self._clock.now,
+                http_trace=dates(self._clock.steady_ms, self._heard_date),
             )
             self._tasks.start("following consent", self._consent.follow())
             self._tasks.every("keeping time", TURN_EVERY, self._come_round)
@@ -135,6 +139,7 @@ class Listener:
             self._tasks.every("the comparison", self._settings.reconcile_every, self._compare)
             self._tasks.every("the comparison of servers", self._settings.reconcile_every, self._compare_guilds)
             self._tasks.every("asking about servers", self._settings.timing.ask_every, self._ask)
+            self._tasks.every("looking at the clock", self._settings.timing.ask_every, self._look_at_clock)
             self._tasks.every("sharing the watermark", SHARE_LOOK_EVERY, self._share_if_moved)
             await self._supervise(self._supervisor)
             if not self._stopping.is_set():
@@ -185,15 +190,16 @@ class Listener:
             return
         if frame is None:
             return
-        now = self._clock.now()
+        now = self._clock.steady_ms()
         late_since = self._lateness.read(now)
         if type(frame.content) is not VoiceState:
             late_since = self._feel(frame.content, now)
         proof = self._tracker.is_proof(frame.content)
         if proof:
             self._lateness.heard(now)
+        since = None if late_since is None else self._clock.at(late_since)
         try:
-            self._tracker.see(frame, now, late_since=late_since)
+            self._tracker.see(frame, self._clock.at(now), late_since=since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
             if proof or type(frame.content) is not VoiceState:
                 self._tell_failure(problem)
@@ -228,7 +234,7 @@ class Listener:
         self._told_late = since is not None
 
     def _come_round(self) -> None:
-        now = self._clock.now()
+        now = self._clock.steady_ms()
         asks = self._lateness.turned(now)
         self._tell_late(now)
         if asks and self._supervisor is not None:
@@ -257,6 +263,41 @@ class Listener:
         else:
             self._recorder.watermark = self._tracker.watermark_to_keep
         return bool(items)
+
+    # --- the clock ---
+
+    def _heard_date(self, date: float, sent_at: int, received_at: int) -> None:
+        self._set_clock(self._clock.heard(date, sent_at, received_at))
+
+    def _told_time(self, moment: int) -> None:
+        """Discord set this moment (ms since 1970 UTC) to what has been read."""
+        self._set_clock(self._clock.told(moment))
+
+    def _set_clock(self, by: int) -> None:
+        """The clock has been set by so many ms, and all that it gave moves with it."""
+        if by:
+            self._counts["clock_set"] += 1
+            log.info("the listener's clock was set to Discord's", extra={"by": f"{by} ms"})
+            self._started_at += by
+            self._tracker.shift(by)
+            self._hand_over()
+
+    def _hang_up(self) -> None:
+        self._clock.interrupted()
+        self._tracker.hang_up()
+
+    async def _look_at_clock(self) -> None:
+        difference = self._clock.difference()
+        is_off = difference is not None and abs(difference[0]) * 1000 >= STEP_MS
+        if difference is not None and is_off and not self._told_clock:
+            log.warning(
+                "this machine's clock is %.1f s %s Discord's; moments are stored by Discord's",
+                abs(difference[0]),
+                "ahead of" if difference[0] > 0 else "behind",
+            )
+        self._told_clock = is_off
+        if self._supervisor is not None and self._clock.asks():
+            await self._supervisor.ask_time()
 
     # --- what is known from before, and consent ---
 
@@ -297,9 +338,10 @@ class Listener:
 
     def _time_of_reading(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
-        now = self._clock.now()
-        self._tracker.read_late(self._lateness.read(now), now)
-        return now
+        now = self._clock.steady_ms()
+        late_since = self._lateness.read(now)
+        self._tracker.read_late(None if late_since is None else self._clock.at(late_since), self._clock.at(now))
+        return self._clock.at(now)
 
     # --- now and then ---
 
@@ -469,6 +511,15 @@ class Listener:
                 "queue_dead": ("Records that the service refused for good", float(queue.dead)),
             }
         )
+        difference = self._clock.difference()
+        of_clock = (
+            {}
+            if difference is None
+            else {
+                "clock_difference_seconds": ("The system's clock minus Discord's", difference[0]),
+                "clock_uncertainty_seconds": ("How far that may be off", difference[1]),
+            }
+        )
         return {
             **of_queue,
             **{name: (name.replace("_", " ") + " in memory", float(value)) for name, value in figures.items()},
@@ -481,7 +532,7 @@ class Listener:
                 "Since when the consent log was not read",
                 self._steady() - (self._consent.read_at or self._steady_start),
             ),
-            "system_clock_ahead_seconds": ("The system's clock minus the listener's", self._clock.off_by()),
+            **of_clock,
         }
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from db_client.records import GuildSight, Record, Retraction, Undecodable, VoiceSession, from_json
+from gateway_listener.clock import NEAR_MS
 from gateway_listener.consent import Decision
 from gateway_listener.position import Position
 from gateway_listener.recording import Unrecorded
@@ -63,6 +64,11 @@ def consent_key(user_id: int) -> str:
 def consent_note(version: int, at: int) -> str:
     """The text of a person's consent note."""
     return f"{version} {at}"
+
+
+def past(moment: int | None, now: int) -> int | None:
+    """The moment, unless it is so much later than `now` that the clock which gave it was ahead; then None."""
+    return None if moment is None or moment > now + NEAR_MS else moment
 
 
 def note_of(record: Record) -> tuple[str, str | None] | None:
@@ -138,6 +144,11 @@ class Memory:
     def shard_note(self) -> str:
         """The text of the note `baseline`, once all is known of the shard's guilds."""
         return "{}/{}".format(*self.shard)
+
+    def leave_out_future(self, now: int) -> None:
+        """What was seen by a clock that was ahead of Discord's, where it is `now`, says nothing of when that was."""
+        self.watermark = past(self.watermark, now)
+        self.unseen = {guild_id: past(moment, now) for guild_id, moment in self.unseen.items()}
 
 
 def remembered(notes: Mapping[str, str], shard_id: int = 0, shard_count: int = 1) -> Memory:

@@ -7,10 +7,11 @@ long after, before anything of it is removed. Until there is an answer nothing i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from db_client.records import GuildPresence
 from db_client.upkeep_statements import ABSENCE_COUNTS_MS, LEFT_GUILD_DAYS
+from gateway_listener.clock import NEAR_MS
 from gateway_listener.ledger import Ledger
 from gateway_listener.notes import left_key
 from gateway_listener.outbox import Note
@@ -91,6 +92,13 @@ class Presence:
         self._away[guild_id] = since
         self._ledger.items.append(Note(left_key(guild_id), str(since)))
 
+    def shift(self, move: Callable[[int], int]) -> None:
+        """Every moment that this run gave becomes another."""
+        self._left = {guild_id: move(at) for guild_id, at in self._left.items()}
+        self._ask_at = {guild_id: move(at) for guild_id, at in self._ask_at.items()}
+        for guild_id, (left_at, confirmed_at) in self._news.items():
+            self._news[guild_id] = left_at and move(left_at), confirmed_at and move(confirmed_at)
+
     # --- what is asked ---
 
     def question(self, now: int) -> int | None:
@@ -138,6 +146,8 @@ class Presence:
                     self._news[guild_id] = None, None
             elif stored.left_at is None and guild_id in self._left:
                 self._news[guild_id] = self._left[guild_id], None
+            elif stored.left_at is not None and stored.left_at > now + NEAR_MS:
+                self._news[guild_id] = now, None  # by a clock that was ahead: it counts from now at the latest
             elif stored.left_at is None or _to_confirm(stored, now):
                 self._doubted[guild_id] = stored
         self._settle(known, channel_ids, now)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from db_client.snowflake import created_at
 
 # A decision may reach the service after newer ones: each look goes so far back before the newest known version.
 # (The milliseconds of a snowflake are shifted by 22: https://discord.com/developers/docs/reference#snowflakes)
@@ -31,6 +33,10 @@ class ChannelDecision(NamedTuple):
     def from_row(cls, row: Mapping[str, Any]) -> ChannelDecision:
         """From a row of `db_client.reading_statements.recording_after`."""
         return cls(row["channel_id"], row["guild_id"], row["version"], Hole(row["from_at"], row["to_at"]))
+
+    def read_at(self, now: int) -> ChannelDecision:
+        """The same as it counts when it is read at `now`: nothing is recorded after the reading."""
+        return self if self.hole.from_at <= now else self._replace(hole=self.hole._replace(from_at=now))
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,20 @@ class Channels:
             earlier = () if known is None else _closed_before(known.holes, decision.hole.from_at)
             now = Unrecorded(decision.guild_id, decision.version, (*earlier, decision.hole))
             self._channels[decision.channel_id] = different[decision.channel_id] = now
+        return different
+
+    def shift(self, by: int, now: int) -> dict[int, Unrecorded]:
+        """The clock has been set by that, to `now`: what counts from its reading moves with it. What is different."""
+        different: dict[int, Unrecorded] = {}
+        for channel_id, known in self._channels.items():
+            if not known.holes or known.holes[-1].to_at is not None:
+                continue
+            *earlier, (from_at, to_at) = known.holes
+            decided_at = created_at(known.version)
+            moved = from_at if from_at >= decided_at else min(from_at + by, decided_at)
+            if min(moved, now) != from_at:
+                different[channel_id] = replace(known, holes=(*earlier, Hole(min(moved, now), to_at)))
+        self._channels.update(different)
         return different
 
     def guild_ids(self) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gateway_listener.frames import Frame, Ready, Resumed
 
@@ -57,6 +57,13 @@ class Sight:
             self._holding, self._held = True, self.watermark
         self._overdue_at = now + SETTLING_MS
         self.replaying, self.ready = False, True
+
+    def shift(self, move: Callable[[int], int]) -> None:
+        """Every moment becomes another."""
+        self.watermark = None if self.watermark is None else move(self.watermark)
+        self.late_since = None if self.late_since is None else move(self.late_since)
+        self._held = None if self._held is None else move(self._held)
+        self._overdue_at = move(self._overdue_at)
 
     def came(self, guild_id: int) -> None:
         """The guild need not be waited for any longer."""

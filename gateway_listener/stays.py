@@ -66,6 +66,15 @@ class Stay:
             self.ended_at = max(self.ended_at, self.started_at)
             self.ended_until = max(self.ended_until, self.ended_at)
 
+    def shift(self, move: Callable[[int], int]) -> None:
+        """Every moment becomes another; what was handed to the recorder stays as it was handed over."""
+        self.started_at = move(self.started_at)
+        self.not_before = None if self.not_before is None else move(self.not_before)
+        self.ended_at = None if self.ended_at is None else move(self.ended_at)
+        self.ended_from, self.ended_until = move(self.ended_from), move(self.ended_until)
+        self.seen_until = None if self.seen_until is None else move(self.seen_until)
+        self.history.shift(move)
+
     def has_recorded(self, session_id: str) -> bool:
         """True if that session was handed to the recorder and not taken back."""
         return any(session.session_id == session_id for session in self.recorded)

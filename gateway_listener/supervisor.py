@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import aiohttp
+
 from gateway_listener.budget import Backoff, IdentifyBudget
 from gateway_listener.client import Client, GatewayLost, live
 from gateway_listener.frames import Content
@@ -38,6 +40,7 @@ class Supervisor:
         budget: IdentifyBudget,
         note_budget: Callable[[str], None],
         now: Callable[[], int],
+        http_trace: aiohttp.TraceConfig,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.waiting_for_budget = False
@@ -50,6 +53,7 @@ class Supervisor:
         self._budget = budget
         self._note_budget = note_budget
         self._now = now
+        self._http_trace = http_trace
         self._client: Client | None = None
         self._stopping = asyncio.Event()
 
@@ -69,6 +73,7 @@ class Supervisor:
                 may_identify=self._may_identify,
                 pulse=self._pulse,
                 counts=self.counts,
+                http_trace=self._http_trace,
             )
             cause = "closed"
             try:
@@ -96,6 +101,11 @@ class Supervisor:
     async def is_in(self, guild_id: int) -> bool | None:
         """Whether the bot is in the guild, as Discord's API says; None if it does not say."""
         return None if self._client is None else await self._client.is_in(guild_id)
+
+    async def ask_time(self) -> None:
+        """Asks Discord's API for something, so that `http_trace` sees an answer."""
+        if self._client is not None:
+            await self._client.ask_time()
 
     def felt(self, content: Content) -> None:
         """A frame came."""

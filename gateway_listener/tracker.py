@@ -19,12 +19,13 @@ from typing import Any
 
 from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
 from gateway_listener import frames, heal
+from gateway_listener.clock import NEAR_MS
 from gateway_listener.consent import Decision
 from gateway_listener.flags import FlagHistory
 from gateway_listener.guilds import GuildState
-from gateway_listener.ledger import Ledger
+from gateway_listener.ledger import REMEMBERED_MS, Ledger
 from gateway_listener.naming import Naming
-from gateway_listener.notes import BASELINE, NEVER, Memory, open_key, unseen_key
+from gateway_listener.notes import BASELINE, NEVER, Memory, open_key, past, unseen_key
 from gateway_listener.outbox import Item, Note
 from gateway_listener.presence import Presence
 from gateway_listener.reconcile import Seat, last_known, reconcile
@@ -61,6 +62,8 @@ class Tracker:
         self._guilds: dict[int, GuildState] = {}
         self._naming = Naming(self._ledger)
         self._now = 0
+        self._began = 0
+        """When the first frame of this run was read; 0: none was."""
         self._noticed_at = 0
         """When something came last that no stranger caused."""
         self._unseen_noted: dict[int, int | None] = {}
@@ -84,6 +87,8 @@ class Tracker:
 
     def see(self, frame: frames.Frame, now: int, *, late_since: int | None = None) -> None:
         """Takes in one frame, which was read at `now`; with `late_since` it may have come at any time since then."""
+        if not self._began:
+            self._began = self._place(now)
         self.read_late(late_since, now)
         now = self._now
         content = frame.content
@@ -126,6 +131,7 @@ class Tracker:
         """Takes in decisions; with `complete` they are the whole consent log. `erased`: whose erasure is new."""
         self.pass_to(now)
         self._write()
+        decisions = [decision.read_at(self._now) for decision in decisions]
         for stay in self._ledger.decide(decisions, erased, self._now, complete=complete):
             if stay.ended_at is None:
                 self._hold_back(stay)
@@ -134,7 +140,7 @@ class Tracker:
         """Takes in what managers decided about channels, however often; each is the newest unrecorded time of one."""
         self.pass_to(now)
         self._write()
-        for stay in self._ledger.decide_recording(decisions, self._now):
+        for stay in self._ledger.decide_recording([d.read_at(self._now) for d in decisions], self._now):
             if stay.ended_at is None:
                 self._hold_back(stay)
 
@@ -143,8 +149,9 @@ class Tracker:
 
         May come late, when frames have been seen already: those are then compared with `memory` afterwards.
         """
-        begun = max((session.started_at for session in memory.sessions), default=0)
-        now = self.pass_to(max(now, memory.watermark or 0, begun))
+        now = self.pass_to(now)
+        if self._began:
+            memory.leave_out_future(now)
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
@@ -176,6 +183,32 @@ class Tracker:
                 self._note_unseen(guild)
             else:
                 self._forget_unseen(guild.guild_id)
+
+    def shift(self, by: int) -> None:
+        """The clock that gives `now` has been set by so many ms: every moment that it gave moves with it.
+
+        So lengths stay, and what is open is written anew. Before anything was seen it gave none: what an earlier run
+        left is in Discord's time.
+        """
+        self._write()
+        if not self._began:
+            self._now += by
+            self._ledger.shift(by, self._now, lambda moment: moment)
+            return
+        floor = max(self._began, self._now - REMEMBERED_MS)
+
+        def move(moment: int) -> int:
+            return moment + by if by > 0 else min(moment, max(moment + by, floor))
+
+        self._now = move(self._now)
+        self._noticed_at = move(self._noticed_at)
+        self.sight.shift(move)
+        self.presence.shift(move)
+        for guild in self._guilds.values():
+            guild.shift(move)
+        for guild_id in list(self._unseen_noted):
+            self._note_unseen(self._guild(guild_id))
+        self._ledger.shift(by, self._now, move)
 
     def compare(self, rows: Iterable[VoiceSession], mark: int, now: int) -> Counter[str]:
         """Heals what differs between the open sessions of the service (`rows`) and these; how often, by kind.
@@ -448,7 +481,7 @@ class Tracker:
     def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, last_seen: int | None, now: int) -> None:
         """The person is found in a channel at `now`; they came after `last_seen`, if anybody knows that."""
         assert state.channel_id is not None  # noqa: S101 (for the type checker)
-        known = last_seen is not None and (not guild.restored or self._ledger.knew(state.user_id))
+        known = last_seen is not None and (not guild.restored or self._ledger.knew(state.user_id) is not None)
         names = guild.names
         stay = Stay(
             stay_id="",
@@ -479,6 +512,35 @@ class Tracker:
 
     # --- what was recorded before ---
 
+    def _place(self, now: int) -> int:
+        """Discord's time is known. What an earlier run left may be in its future: then that run's clock was ahead, and
+        nobody knows by how much; but for the little by which two runs can differ, by which this one begins later.
+        """
+        restored = [stay for guild in self._guilds.values() for stay in guild.seats.values()]
+        moments = [self.sight.watermark or 0, *(g.unseen_since or 0 for g in self._guilds.values())]
+        moments += [stay.started_at for stay in restored]
+        self._now = now = max([now, *(moment for moment in moments if moment <= now + NEAR_MS)])
+        self.sight.watermark = past(self.sight.watermark, now)
+        self.presence.recall({}, self.sight.watermark, now)
+        for guild in self._guilds.values():
+            guild.unseen_since = past(guild.unseen_since, now)
+            if guild.guild_id in self._unseen_noted:
+                self._note_unseen(guild)
+        for stay in restored:
+            if stay.started_at > now:
+                self._guilds[stay.guild_id].rise(stay)
+                self._end_somewhere(stay, now)
+            else:
+                stay.history.shift(lambda moment: min(moment, now))
+        return now
+
+    def _end_somewhere(self, stay: Stay, now: int) -> None:
+        """It is over, and was at some time since the person was in; a clock that was ahead said when."""
+        stay.started_at, stay.not_before = now, self._ledger.knew(stay.user_id)
+        stay.history = FlagHistory(now, 0)
+        stay.end(now, "roll_call", since=0, until=now)
+        self._ledger.ended(stay, now)
+
     def _take_up(self, session: VoiceSession, watermark: int | None) -> None:
         """An open session of before: the person may still be there, or a roll call has shown already that they left."""
         guild = self._guilds[session.guild_id]
@@ -488,8 +550,13 @@ class Tracker:
             guild.sit(stay)
             self._ledger.enter(stay, self._now)
             return
-        seat = Seat(session.channel_id, session.started_at)
         looked_at = known[0].started_at if known else guild.first_seen or self._now
+        if past(session.started_at, self._now) is None:
+            stay = recorded_stay(session)
+            self._ledger.enter(stay, self._now)
+            self._end_somewhere(stay, looked_at)
+            return
+        seat = Seat(session.channel_id, session.started_at)
         present = {session.user_id: known[0].channel_id} if known and known[0].started_by == "roll_call" else {}
         if reconcile({session.user_id: seat}, present, watermark, looked_at, self._tolerance).go_on:
             known[0].go_on_from(session)

@@ -18,6 +18,7 @@ from db_client.errors import NotKept
 from db_client.store import Store
 from interactions_api.buttons import Buttons
 from interactions_api.carrying_out import CarryingOut
+from interactions_api.discord_time import DiscordTime
 from interactions_api.endpoint import Endpoint
 from interactions_api.follow_ups import FollowUps
 from interactions_api.metrics import CONTENT_TYPE, Metrics
@@ -52,15 +53,17 @@ def create_app(
     if store is None:
         store = Store(settings.store, clock=clock)
         atexit.register(store.stop, within=STOP_S)  # in each forked worker too, as atexit is inherited
-    background = Background(store, settings.api_url, clock)
+    discord_time = DiscordTime(clock)
+    background = Background(store, settings.api_url, clock, discord_time)
     endpoint = Endpoint(
         CarryingOut(store),
         Catalogues.load(operator=settings.operator),
         Buttons(settings.public_keys),
         background.follow_ups.send,
+        discord_time.signed,
     )
-    metrics = Metrics(store, clock)
-    receiving = Receiving(settings, store, endpoint, metrics, clock)
+    metrics = Metrics(store, clock, discord_time)
+    receiving = Receiving(settings, store, endpoint, metrics, clock, discord_time)
     app = Application(receiving)
     app.extensions["background"] = background
 
@@ -71,15 +74,20 @@ def create_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """200 while the queue file can be used. The service may be down: interactions are kept meanwhile."""
+        """200 while the queue file can be used, and the clock is not what everything is refused for.
+
+        The service may be down: interactions are kept meanwhile.
+        """
+        checks = {"queue file": None, "delivery": None, "clock": discord_time.complaint()}
         try:
             store.start()
             store.statistics()
         except NotKept:
-            return Response("[-]queue file: cannot be used\n", 503, mimetype="text/plain")
+            checks["queue file"] = "cannot be used"
         except NoThread:
-            return Response("[-]delivery: no thread can be started\n", 503, mimetype="text/plain")
-        return Response("[+]queue file: ok\n", mimetype="text/plain")
+            checks["delivery"] = "no thread can be started"
+        lines = "".join(f"[{'-' if said else '+'}]{name}: {said or 'ok'}\n" for name, said in checks.items())
+        return Response(lines, 503 if any(checks.values()) else 200, mimetype="text/plain")
 
     @app.get("/metrics")
     def numbers() -> Response:
@@ -119,10 +127,10 @@ class Application(Flask):
 class Background:
     """What a process does beside answering: delivery, upkeep, messages that follow. gunicorn.conf.py calls both."""
 
-    def __init__(self, store: Store, api_url: str, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, api_url: str, clock: Callable[[], int], discord_time: DiscordTime) -> None:
         self.follow_ups = FollowUps(store, api_url)
         self._store = store
-        self._upkeep = Upkeep(store, clock)
+        self._upkeep = Upkeep(store, clock, lambda: discord_time.newest)
 
     def start(self) -> None:
         """Begins, in this process."""

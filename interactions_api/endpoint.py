@@ -41,7 +41,8 @@ class Answer(NamedTuple):
 class Endpoint:
     """Answers interactions of every kind; a failure of ours becomes an answer too.
 
-    `follow_up` begins what comes later; False if it cannot be begun now.
+    `follow_up` begins what comes later; False if it cannot be begun now. `heard` is told when each interaction was
+    made, in milliseconds since 1970 UTC by Discord's clock.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Endpoint:
         catalogues: Catalogues,
         buttons: Buttons,
         follow_up: Callable[[Later, Address], bool],
+        heard: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._carry_out = carry_out
         self._catalogues = catalogues
         self._buttons = buttons
         self._follow_up = follow_up
+        self._heard = heard
 
     def answer(self, body: bytes, deadline: float) -> Answer:
         """The answer to a body whose signature was verified, by a moment of `time.monotonic`; raises only Malformed."""
@@ -63,6 +66,8 @@ class Endpoint:
             interaction = parse(body)
             if isinstance(interaction, Ping):
                 return Answer(reply.pong(), "ping", "answered")
+            if not isinstance(interaction, Other):
+                self._heard(created_at(interaction.id))
             if isinstance(interaction, Autocomplete):
                 return Answer(reply.choices(_suggestions(interaction)), "autocomplete", "answered")
             words = self._catalogues.of(interaction.locale)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from db_client.errors import NotKept
 from db_client.store import Store
+from interactions_api.discord_time import DiscordTime
 
 # An answer is worthless after Discord's three seconds; our own budget is two.
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -20,7 +21,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 class Metrics:
     """The counters of one process, or of all workers together where PROMETHEUS_MULTIPROC_DIR is set."""
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], int], discord_time: DiscordTime) -> None:
         own = CollectorRegistry()
         self._requests = Counter(
             "interactions_requests",
@@ -38,6 +39,7 @@ class Metrics:
             self._registry = CollectorRegistry()
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
         self._registry.register(QueueCollector(store, clock))
+        self._registry.register(ClockCollector(discord_time))
 
     def answered(self, kind: str, end: str, seconds: float) -> None:
         """Counts a verified request and how long it took."""
@@ -51,6 +53,20 @@ class Metrics:
     def text(self) -> bytes:
         """The page, in Prometheus's text format."""
         return generate_latest(self._registry)
+
+
+class ClockCollector(Collector):
+    """How far this machine's clock is from Discord's; nothing while that is not known. Each worker has its own."""
+
+    def __init__(self, discord_time: DiscordTime) -> None:
+        self._discord_time = discord_time
+
+    def collect(self) -> Iterator[Metric]:
+        """One gauge, or none."""
+        difference = self._discord_time.difference_ms()
+        if difference is not None:
+            said = "The system's clock minus Discord's, and the shortest way of a request of late"
+            yield GaugeMetricFamily("interactions_clock_difference_seconds", said, difference / 1000)
 
 
 class QueueCollector(Collector):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from db_client.store import Store
+from interactions_api.discord_time import DiscordTime
 from interactions_api.endpoint import Endpoint
 from interactions_api.interaction import Malformed
 from interactions_api.metrics import Metrics
@@ -54,13 +55,20 @@ class Receiving:
     """Answers requests of any number of threads. `clock` gives milliseconds since 1970 UTC."""
 
     def __init__(
-        self, settings: Settings, store: Store, endpoint: Endpoint, metrics: Metrics, clock: Callable[[], int]
+        self,
+        settings: Settings,
+        store: Store,
+        endpoint: Endpoint,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        discord_time: DiscordTime,
     ) -> None:
         self._settings = settings
         self._store = store
         self._endpoint = endpoint
         self._metrics = metrics
         self._clock = clock
+        self._discord_time = discord_time
         self._told = Seldom(REFUSALS, time.monotonic)
 
     def reply(self, environ: WSGIEnvironment) -> Reply:
@@ -90,7 +98,11 @@ class Receiving:
         )
         body = _body(environ)
         signature.verify(body, self._settings.public_keys)
-        signature.check_age(self._clock(), self._settings.max_age_s)
+        try:
+            signature.check_age(self._clock(), self._settings.max_age_s)
+        except Unauthorized:
+            self._discord_time.refused(int(signature.timestamp))
+            raise
         return body
 
     def _refused(self, reason: str, status: int, problem: str) -> Reply:

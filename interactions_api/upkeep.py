@@ -24,14 +24,22 @@ class Upkeep:
     """A thread that looks every hour whether something is due to be removed.
 
     Each endpoint process has one, and the lease makes it one at a time. It lives here and not in the listener, because
-    endpoints are there in any number, also while the gateway or a shard is down. `clock` gives ms since 1970 UTC.
+    endpoints are there in any number, also while the gateway or a shard is down. `clock` gives ms since 1970 UTC, and
+    `heard` the newest such moment that Discord told this process (0: none).
     """
 
     def __init__(
-        self, store: Store, clock: Callable[[], int], *, first_after_s: float = FIRST_AFTER_S, every_s: float = EVERY_S
+        self,
+        store: Store,
+        clock: Callable[[], int],
+        heard: Callable[[], int] = lambda: 0,
+        *,
+        first_after_s: float = FIRST_AFTER_S,
+        every_s: float = EVERY_S,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._heard = heard
         self._first_after_s = first_after_s
         self._every_s = every_s
         self._ended = threading.Event()
@@ -56,7 +64,7 @@ class Upkeep:
         while not self._ended.wait(pause):
             pause = self._every_s
             try:
-                batches = remove_due(self._store, holder, self._clock, stop=self._ended.is_set)
+                batches = remove_due(self._store, holder, self._clock, heard=self._heard, stop=self._ended.is_set)
             except DbClientError as problem:
                 log.warning("removing what is due must wait", extra={"problem": type(problem).__name__})
             except Exception as problem:  # noqa: BLE001 - the next hour begins anew, and may be better

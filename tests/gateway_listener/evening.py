@@ -156,10 +156,6 @@ class Evening:
         run_through(coroutine)
         return _Task()
 
-    def off_by(self) -> float:
-        """The listener's clock is right."""
-        return 0.0
-
     def _seconds(self) -> float:
         return self.now / 1000
 
@@ -284,8 +280,10 @@ class _Hands:
     """The clock of the listener."""
 
     def __init__(self, evening: Evening) -> None:
-        self.now = lambda: evening.now
-        self.off_by = lambda: 0.0
+        self.now = self.steady_ms = lambda: evening.now
+        self.at = lambda moment: moment
+        self.told = lambda moment: 0
+        self.difference = lambda: None
 
 
 class _Lines(logging.Handler):

@@ -5,12 +5,13 @@ Every public method is something that can happen; none that is impossible at the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from db_client.records import ChannelRecording, ConsentDecision, Record
 from db_client.snowflake import created_at
-from gateway_listener.clock import Clock
+from gateway_listener.clock import STEP_MS, Clock
+from tests.gateway_listener.clocks import recorded_after_reading, wrong_lengths
 from tests.gateway_listener.people import GUILDS, NAMED, People, room
 from tests.gateway_listener.rooms import Rooms
 from tests.gateway_listener.rules import channel_sessions_of, unseen_counted
@@ -30,7 +31,7 @@ class SmallWorld:
         self.rooms = Rooms()
         self.service = Service()
         self.stepping = stepping
-        self._wall_ahead = 0
+        self._wall_ahead = self._uncounted = 0
         self._prefixes = iter(f"stay{letter}x" for letter in "abcdefghijklmnopqrstuvwxyz" * 100)
         # the endpoint's two pods
         self.decisions: list[ConsentDecision] = []
@@ -68,12 +69,12 @@ class SmallWorld:
         prefix = next(self._prefixes)
         return Watcher(self.people, self.rooms, self.service, self._new_clock, shard=shard, prefix=prefix)
 
-    def _new_clock(self) -> Callable[[], int]:
-        """The clock of a process: the truth, or what it makes of a machine's clock that is stepped."""
-        people = self.people
-        if not self.stepping:
-            return lambda: people.now
-        return Clock(wall=lambda: (people.now + self._wall_ahead) / 1000, steady=lambda: people.now / 1000).now
+    def _new_clock(self) -> Clock:
+        """The clock of a process, on a machine whose own may be wrong; Discord's is the truth."""
+        return Clock(
+            wall=lambda: (self.people.now + self._wall_ahead) / 1000,
+            steady=lambda: (self.people.now - self._uncounted) / 1000,
+        )
 
     def _tell(self, guild: int, kind: str, data: dict[str, Any]) -> None:
         for watcher in self.watchers:
@@ -96,9 +97,17 @@ class SmallWorld:
         self.deliver()
         self.follow()
 
-    def step_clock(self, milliseconds: int) -> None:
-        """The machine's clock is set, by NTP or by hand."""
-        self._wall_ahead = max(-3000, min(3000, self._wall_ahead + milliseconds))
+    def step_clock(self, ahead: int) -> None:
+        """The machine's clock is set, by NTP or by hand or by a power cut, to so much ahead of Discord's."""
+        self._wall_ahead = ahead
+
+    def doze(self, milliseconds: int, *, wall_counts: bool) -> None:
+        """The machine sleeps, its connection breaks, and its steady clock does not count the time."""
+        self.watcher.disconnect()
+        self.people.now += milliseconds
+        self._uncounted += milliseconds
+        if not wall_counts:
+            self._wall_ahead -= milliseconds
 
     # --- decisions ---
 
@@ -312,7 +321,7 @@ class SmallWorld:
         )
 
     def _slack(self) -> int:
-        """The listener's clock follows a stepped one slowly: until it has, its moments are off by that much."""
+        """Discord's `Date` says whole seconds: the listener's moments are off by that much."""
         return 2 * (self.watcher.farthest + 1) if self.stepping else 0
 
     def own_rows(self) -> list[dict[str, Any]]:
@@ -342,6 +351,16 @@ class SmallWorld:
             kept = {record.person for record in watcher.harness.queue if record.person is not None}
             noted = {int(key.partition(":")[2]) for key in watcher.harness.notes if key.startswith("consent:")}
             yield from (f"rule 1: {user} is on the disk and never was in" for user in (kept | noted) - known)
+
+    def wrong_by_a_clock(self) -> Iterator[str]:
+        """What the clocks may not change."""
+        watcher = self.watcher
+        if watcher.farthest > STEP_MS + 1000:
+            yield f"the listener's clock was {watcher.farthest} ms beside Discord's"
+        looks = {guild: watcher.looks_until_now(guild) for guild in watcher.guilds}
+        truth, rows = self.truth(), self.own_rows()
+        yield from wrong_lengths(truth, rows, looks)
+        yield from recorded_after_reading(truth, rows, watcher.read)
 
     def wrong_names(self) -> Iterator[str]:
         """Of a guild that is seen, channels that Discord names and in which a session stands have a name; no others.

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.gateway_listener.harness import AFK, DESK, SOFA
+from tests.gateway_listener.harness import AFK, DESK, NOON, SOFA
 from tests.gateway_listener.judge import differences
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, STAGE, UNKNOWN
 from tests.gateway_listener.small_world import SmallWorld
@@ -38,6 +38,8 @@ decisions = st.sampled_from(("in", "in", "in", "out", "out", "erase"))
 short = st.one_of(st.integers(0, 3), st.integers(0, 5000))
 spans = st.one_of(short, st.integers(0, 60_000), st.integers(100_000, 200_000))
 mostly = st.sampled_from((True, True, True, False))
+# How far the machine's clock is ahead of Discord's: nearly right, hours, years, as far back as a clock goes.
+wall_clocks = st.one_of(st.integers(-3000, 3000), st.sampled_from((0, -7_200_000, 7_200_000, -NOON, NOON)))
 rarely = st.sampled_from((False, False, False, True))
 moves = st.lists(st.tuples(everybody, guilds, rooms, mostly, short), min_size=1, max_size=4)
 junk = st.sampled_from(("{", "[]", '{"t":"VOICE_STATE_UPDATE","s":7,"op":0,"d":null}', '{"op":"x"}'))
@@ -94,6 +96,16 @@ class Listening(RuleBasedStateMachine):
         self.world.wait(between)
         self.world.decide(user, "in", 1 - pod)
         self.world.wait(then)
+
+    @rule(user=people, kind=some_rooms, pod=pods, after=st.integers(1, 400), stays=st.integers(1, 400))
+    def out_and_then_in_voice(self, user: int, kind: int, pod: int, after: int, stays: int) -> None:
+        self.world.people.move(user, GUILDS[0], None)
+        self.world.wait(3000)
+        self.world.decide(user, "out", pod)
+        self.world.wait(after)
+        self.world.wait(1)  # it has been read
+        self.move(user, kind, stays)
+        self.move(user, None, 3000)
 
     @rule(pod=pods, stuck=st.booleans())
     def pod(self, pod: int, stuck: bool) -> None:
@@ -233,10 +245,16 @@ class Listening(RuleBasedStateMachine):
     def two_listeners_agree(self) -> None:
         self.world.both_compare()
 
-    @rule(milliseconds=st.integers(-3000, 3000))
-    def step_clock(self, milliseconds: int) -> None:
+    @rule(ahead=wall_clocks)
+    def step_clock(self, ahead: int) -> None:
         if self.world.stepping:
-            self.world.step_clock(milliseconds)
+            self.world.step_clock(ahead)
+
+    @rule(then=spans, back=st.sampled_from(("resume", "identify")), calls=mostly, wall_counts=st.booleans())
+    def doze(self, then: int, back: str, calls: bool, wall_counts: bool) -> None:
+        if self.world.stepping:
+            self.world.doze(then, wall_counts=wall_counts)
+            self._connect(back, calls)
 
     @invariant()
     def the_rules_hold(self) -> None:
@@ -259,7 +277,7 @@ class Listening(RuleBasedStateMachine):
         assert world.watcher.compare() == {}, "what was compared and put right still differs"
         truth, rows = world.truth(), world.own_rows()
         found = [*world.broken(), *differences(truth, rows), *wrong_sums(truth, rows), *wrong_afk(truth, rows)]
-        found += [*world.wrong_views(), *world.wrong_names()]
+        found += [*world.wrong_views(), *world.wrong_names(), *world.wrong_by_a_clock()]
         assert not found, "\n".join(found)
 
 

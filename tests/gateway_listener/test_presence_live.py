@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from db_client.records import GuildSetting
 from db_client.removal import remove_due
 from db_client.snowflake import earliest
-from gateway_listener.clock import Clock
 from gateway_listener.listener import Listener
 from tests.gateway_listener.running import QUICK, Scene
 from tests.simulated_discord.server import wall_clock
@@ -72,7 +70,8 @@ async def test_removed_while_away_asked_for_confirmed_and_gone_on_day_31(stage: 
 
     await asyncio.to_thread(remove_due, stage.store, "me", later)
     assert await said(stage) == (left_at, None)
-    async with stage.listening(clock=Clock(wall=lambda: time.time() + 31 * 86_400), **quick) as listener:
+    stage.discord.set_faults(clock_ahead=31 * DAY)
+    async with stage.listening(**quick) as listener:
         await until(stage, listener, lambda left_at, confirmed_at: confirmed_at is not None)
     await asyncio.to_thread(remove_due, stage.store, "me", later)
     assert await said(stage) is None

@@ -8,67 +8,12 @@ from db_client import reading_statements
 from db_client.records import Flags
 from gateway_listener import frames
 from gateway_listener.budget import DAY_MS, Backoff, IdentifyBudget
-from gateway_listener.clock import Clock
 from gateway_listener.flags import MOST_CHANGES, Durations, FlagHistory
 from gateway_listener.notes import remembered
 from gateway_listener.pulse import Pulse
 from gateway_listener.settings import Settings
 from program.environment import SettingsError
 from tests.gateway_listener.harness import DESK, GUILD, Harness
-
-# --- clock ---
-
-
-class Hands:
-    """A wall clock and a steady clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.wall = 1_800_000_000.0
-        self.steady = 50.0
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.wall += seconds
-        self.steady += seconds
-
-    def clock(self) -> Clock:
-        return Clock(wall=lambda: self.wall, steady=lambda: self.steady)
-
-
-@pytest.mark.parametrize("step", [3600.0, -3600.0, 0.2, -0.2])
-def test_a_stepped_clock_does_not_change_a_duration(step: float) -> None:
-    """An hour is an hour, to half a percent, whatever is done to the system's clock in it."""
-    hands = Hands()
-    clock = hands.clock()
-    before = clock.now()
-    for _ in range(60):
-        hands.pass_seconds(30)
-        hands.wall += step / 60
-        clock.now()
-        hands.pass_seconds(30)
-    assert clock.now() - before == pytest.approx(3_600_000, abs=18_001)
-
-
-def test_the_clock_follows_the_systems_slowly() -> None:
-    """A second off is made good in some minutes, without a jump."""
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall += 1
-    assert clock.off_by() == pytest.approx(1)
-    for _ in range(300):
-        hands.pass_seconds(1)
-        clock.now()
-    assert clock.off_by() == pytest.approx(0, abs=0.001)
-
-
-def test_the_clock_never_runs_back() -> None:
-    """Even if the steady clock should."""
-    hands = Hands()
-    clock = hands.clock()
-    before = clock.now()
-    hands.steady -= 10
-    hands.wall -= 100
-    assert clock.now() >= before
-
 
 # --- budget and backoff ---
 

@@ -461,19 +461,6 @@ def test_a_guild_whose_roll_call_does_not_come(world: Harness) -> None:
     assert f"unseen:{GUILD}" not in world.notes
 
 
-def test_the_machines_clock_was_set_back_while_nobody_listened(world: Harness) -> None:
-    """Nothing ends before it began, and nothing overlaps."""
-    world.pass_ms(-600_000)
-    world.restart()
-    world.connect({GUILD: {ADA: SOFA}})
-    world.pass_ms(700_000)
-    world.state(ADA, None)
-    assert world.times(ADA) == [
-        (DESK, 0, 1000, "joined", "roll_call"),
-        (SOFA, 1000, 101_000, "roll_call", "left"),
-    ]
-
-
 # --- a new disk ---
 
 

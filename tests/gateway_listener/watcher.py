@@ -12,6 +12,7 @@ from typing import Any
 
 from db_client import reading_statements
 from db_client.records import VoiceSession
+from gateway_listener.clock import Clock
 from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.notes import BASELINE, WATERMARK, remembered
 from tests.gateway_listener.gateway import ACK, Gateway
@@ -30,7 +31,7 @@ class Watcher:
         people: People,
         rooms: Rooms,
         service: Service,
-        new_clock: Callable[[], Callable[[], int]],
+        new_clock: Callable[[], Clock],
         *,
         shard: tuple[int, int],
         prefix: str,
@@ -45,6 +46,8 @@ class Watcher:
         """The consent log has been read by this process."""
         self.farthest = 0
         """How far the listener's clock was from the truth, at most."""
+        self.read: dict[int, int] = {}
+        """When it read each decision that ends a consent, by its interaction."""
         self.killed_at = 0
         self.disks_lost: list[int] = []
         self.seen_since: dict[int, int] = {}
@@ -111,14 +114,34 @@ class Watcher:
                 self.gateway.awaiting.remove(guild)
 
     def _tell_time(self) -> None:
-        self.harness.now = self._clock()
-        self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
+        self.harness.now = self._clock.now()
+
+    # --- the clock ---
+
+    def _ask_time(self) -> None:
+        """Discord's API answers, at once."""
+        now = self._clock.steady_ms()
+        self._set_clock(self._clock.heard(self.people.now // 1000, now, now))
+
+    def _set_clock(self, by: int) -> None:
+        """What `Listener._set_clock` does."""
+        tracker = self.harness.tracker
+        if by:
+            kept, seen = tracker.watermark_to_keep or 0, tracker.sight.watermark or 0
+            tracker.shift(by)
+            moments = self._moments.get(kept, 0), self._moments.get(seen, 0)
+            self._moments[tracker.watermark_to_keep or 0], self._moments[tracker.sight.watermark or 0] = moments
+            self._tell_time()
+            self.harness.hand_over()
+
+    # --- what is heard ---
 
     def _hear(self, text: str, live: bool) -> None:
         if self._waiting is not None:
             self._waiting.append(text)
             return
         self._tell_time()
+        self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
         self.harness.text(text)
         if live and self._is_proof(text):
             self._looked_at = self.people.now
@@ -132,7 +155,9 @@ class Watcher:
         return kind in (None, "READY", "RESUMED", "GUILD_CREATE", "GUILD_DELETE")
 
     def heartbeat(self) -> None:
-        """A heartbeat is acknowledged, if somebody is connected."""
+        """A heartbeat is acknowledged, if somebody is connected; and Discord is asked for its time when that is due."""
+        if self.connected and self._waiting is None and self._clock.asks():
+            self._ask_time()
         self._tell_time()
         if self.connected:
             self._hear(ACK, True)
@@ -140,6 +165,7 @@ class Watcher:
     def identify(self) -> None:
         """A new session: READY, and then a roll call of each guild, one by one."""
         if self.alive and not self.connected:
+            self._ask_time()
             joined = set(self.guilds) & self.people.joined
             self.gateway.identify(joined, self.people.down)
             self.seen_since.clear()
@@ -168,12 +194,14 @@ class Watcher:
         """The connection breaks; the session lives on."""
         if self.connected:
             self.gateway.connected = False
+            self._clock.interrupted()
             self.harness.tracker.hang_up()
             self._lose(*self.seen_since, at=self._looked_at)
 
     def resume(self) -> None:
         """A connection again: what was missed is replayed."""
         if self.alive and not self.connected and self.gateway.resumable:
+            self._ask_time()
             self.gateway.resume()
             there = set(self.guilds) & self.people.joined - self.people.down - set(self.gateway.awaiting)
             self.seen_since = dict.fromkeys(there, self.people.now)
@@ -224,6 +252,11 @@ class Watcher:
             return
         self._tell_time()
         harness = self.harness
+        read = self.service.rows("SELECT interaction_id, decision, at FROM consent_log")
+        self._set_clock(self._clock.told(max((row["at"] for row in read), default=0)))
+        for row in read:
+            if row["decision"] != "in":
+                self.read.setdefault(row["interaction_id"], self.people.now)
         if not harness.tracker.recording:
             self.cut_blindly |= self._uncut  # they are over, and this disk never knew of them
             harness.read_baseline()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from db_client.records import ConsentDecision, GuildPresence, GuildSetting, VoiceSession
+import pytest
+
+from db_client.records import ConsentDecision, GuildPresence, GuildSetting, VoiceSession, Watermark
+from db_client.removal import remove_due
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
@@ -13,7 +16,7 @@ from db_client.store import Fate, Store
 from interactions_api.app import create_app
 from interactions_api.settings import Settings
 from interactions_api.upkeep import Upkeep
-from tests.services import RunningService
+from tests.services import RunningService, start_embedded
 from tests.waiting import eventually
 
 DAY = 86_400_000
@@ -34,6 +37,7 @@ def test_three_processes_upkeep_removes_what_is_due_and_nothing_else(service: Ru
     records = [
         ConsentDecision(earliest(old - DAY), ADA, "in", "ada", "Ada"),
         GuildSetting(earliest(old) + 1, KEPT, "retention_days", "30"),
+        Watermark(0, now()),
         GuildPresence(LEFT, 1, left_at=now() - 31 * DAY, confirmed_at=now()),
         GuildPresence(RETURNED, 1, left_at=now() - 31 * DAY, confirmed_at=now()),
         GuildPresence(RETURNED, 2, left_at=None),
@@ -70,12 +74,41 @@ def test_every_endpoint_process_keeps_up(public_key: str, service: RunningServic
     assert store.stop(within=10)
 
 
-def test_an_outage_only_delays_it(tmp_path: Path):
-    """Nothing is raised and the thread goes on; it ends when it is told to."""
+@pytest.mark.parametrize("told", ["nobody", "the service", "this process"])
+def test_a_clock_that_is_years_ahead_removes_nothing(told: str, tmp_path: Path):
+    """It is believed up to a day after the newest moment that Discord is known to have given, and no further."""
+    with start_embedded(tmp_path) as service:
+        removed_with_a_clock_that_is_ahead(told, Store(StoreSettings(service.url, tmp_path / "queue.db")))
+
+
+def removed_with_a_clock_that_is_ahead(told: str, store: Store) -> None:
+    store.start()
+    guild, old, young = KEPT, now() - 40 * DAY, now() - 20 * DAY
+    records = [
+        ConsentDecision(earliest(old - DAY) + 7, ADA, "in", "ada", "Ada"),
+        GuildSetting(earliest(old) + 2, guild, "retention_days", "30"),
+        *(
+            VoiceSession(f"{guild:x}.{at:x}", guild, guild + 1, ADA, at, "joined", 0, 1, at + 1000, "left", 0)
+            for at in (old, young)
+        ),
+        *([Watermark(7, now())] if told == "the service" else []),
+    ]
+    assert store.deliver(store.keep(records), within=20) is Fate.STORED
+    heard = now() if told == "this process" else 0
+    remove_due(store, "me", lambda: now() + 3650 * DAY, heard=lambda: heard)
+    sql = f"SELECT started_at FROM voice_sessions WHERE guild_id = {guild} ORDER BY 1"
+    left = [row["started_at"] for row in store.query(Statement(sql, {}), within=10)[0]]
+    assert left == ([old, young] if told == "nobody" else [young])
+    assert store.stop(within=10)
+
+
+def test_an_outage_only_delays_it(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Nothing is raised and the thread goes on, with nothing that waits for it; it ends when it is told to."""
     store = Store(StoreSettings("http://127.0.0.1:9", tmp_path / "queue.db"))
     store.start()
     upkeep = Upkeep(store, now, first_after_s=0.0, every_s=0.01)
     upkeep.start()
-    eventually(lambda: store.statistics().waiting == 1, what="it tried; one wish for the lease waits, not many")
+    eventually(lambda: len(caplog.records) > 2, what="it tried again and again")
+    assert store.statistics().waiting == 0
     upkeep.stop(within=15)
     store.stop(within=0.1)

@@ -222,7 +222,7 @@ def test_only_the_holder_of_the_lease_removes():
 
 
 def test_a_lease_goes_over_when_it_has_ended():
-    """The holder may extend it; another gets it only after its end."""
+    """The holder may extend it; another gets it only after its end, or if a clock that was far ahead took it."""
     file = ServiceFile()
     holder = upkeep_statements.lease("removal")
     for record, expected in [
@@ -231,6 +231,9 @@ def test_a_lease_goes_over_when_it_has_ended():
         (Lease("removal", "a", 6, 16), ("a", 16)),
         (Lease("removal", "a", 0, 10), ("a", 16)),
         (Lease("removal", "b", 16, 26), ("b", 26)),
+        (Lease("removal", "a", 366 * DAY, 366 * DAY + 10), ("a", 366 * DAY + 10)),
+        (Lease("removal", "b", 365 * DAY + 10, 365 * DAY + 20), ("a", 366 * DAY + 10)),
+        (Lease("removal", "c", 30, 40), ("c", 40)),
     ]:
         file.store(record)
         [row] = file.rows(holder)

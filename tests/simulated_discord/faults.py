@@ -29,6 +29,8 @@ class Faults:
     api_status: int | None = None
     rate_limit: int = 0
     no_via: bool = False
+    clock_ahead: int = 0
+    no_date: bool = False
 
     def __post_init__(self) -> None:
         self._changed: Callable[[str, Any], None] = lambda name, value: None

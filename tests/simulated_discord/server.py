@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import aiohttp
@@ -53,10 +54,11 @@ class SimulatedDiscord:
         privileged_intents: bool = False,
         tls: bool = False,
     ) -> None:
-        snowflakes = Snowflakes(clock, seed)
-        self.identity = Identity.make(seed, snowflakes)
-        self.history = History(clock)
         self.faults = Faults()
+        self._clock = clock
+        snowflakes = Snowflakes(self.now, seed)
+        self.identity = Identity.make(seed, snowflakes)
+        self.history = History(self.now)
         self.world = world = World(snowflakes, seed, shards, self._tell)
         self.commands = CommandStore(self.identity.application_id, snowflakes)
         self.gateway = Gateway(
@@ -70,9 +72,9 @@ class SimulatedDiscord:
             replay_limit=replay_limit,
             privileged_intents=privileged_intents,
         )
-        store = InteractionStore(self.identity, snowflakes, clock)
+        store = InteractionStore(self.identity, snowflakes, self.now)
         self.interactions = sender = Interactions(
-            self.identity, world, self.commands, store, self.history, snowflakes, clock, seed
+            self.identity, world, self.commands, store, self.history, snowflakes, self.now, seed
         )
         sender.set_interactions_url(interactions_url)
         self._http_api = HttpApi(
@@ -108,6 +110,8 @@ class SimulatedDiscord:
         context = certificates.server_context() if self._tls else None
         gateway_app = web.Application()
         gateway_app.router.add_get("/", self.gateway.handle)
+        for app in (self._http_api.app, gateway_app):
+            app.on_response_prepare.append(self._date)
         self._api = Port(self._http_api.app, self._host, api, context)
         self._gateway_port = Port(gateway_app, self._host, gateway, context)
         self._control = Port(ControlApi(self).app, self._host, control)
@@ -121,6 +125,17 @@ class SimulatedDiscord:
         for port in (self._gateway_port, self._api, self._control):
             await port.close()
         await self.interactions.endpoint.close()
+
+    async def _date(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Each answer says what the clock shows, to the second."""
+        if self.faults.no_date:
+            answer.headers.popall("Date", None)
+        else:
+            answer.headers["Date"] = formatdate(self.now() // 1000, usegmt=True)
+
+    def now(self) -> int:
+        """What Discord's clock shows."""
+        return self._clock() + self.faults.clock_ahead
 
     # Addresses and secrets
 

@@ -1,0 +1,608 @@
+"""Whatever the machine's clock and Discord's do: moments are Discord's, lengths are lengths, no decision is overrun."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from db_client.records import ChannelRecording
+from gateway_listener.clock import ASK_AGAIN_MS, ASK_EVERY_MS, NEAR_MS, STEP_MS, Clock
+from gateway_listener.frames import Frame, VoiceState
+from gateway_listener.listener import Listener
+from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
+from tests.gateway_listener.running import SLACK_MS, Scene
+from tests.simulated_discord.server import wall_clock
+from tests.waiting import soon
+
+HOUR = 3_600_000
+STEPS = (-2 * HOUR, -10_000, -2500, 2500, 10_000, 2 * HOUR)
+
+
+class Hands:
+    """The system's clock, a steady clock and Discord's, in milliseconds, that a test turns."""
+
+    def __init__(self, *, system_ahead: int = 0, steady: int = 50_000) -> None:
+        self.discord, self.system, self.steady = NOON + 400, NOON + 400 + system_ahead, steady
+        self.clock = Clock(wall=lambda: self.system / 1000, steady=lambda: self.steady / 1000)
+
+    def pass_ms(self, milliseconds: int) -> None:
+        self.discord += milliseconds
+        self.system += milliseconds
+        self.steady += milliseconds
+
+    def ask(self, *, round_trip: int = 60) -> int:
+        """Discord's API answers; by how much the clock is set."""
+        sent_at = self.clock.steady_ms()
+        self.pass_ms(round_trip // 2)
+        date = self.discord // 1000
+        self.pass_ms(round_trip - round_trip // 2)
+        return self.clock.heard(date, sent_at, self.clock.steady_ms())
+
+    @property
+    def off_by(self) -> int:
+        """What the clock shows, minus Discord's."""
+        return self.clock.now() - self.discord
+
+
+# --- the clock ---
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_clock_does_not_follow_the_systems(step: int) -> None:
+    """Whatever is done to it, with Discord heard or not: an hour is an hour, to the millisecond."""
+    for is_heard in (False, True):
+        hands = Hands()
+        if is_heard:
+            hands.ask()
+        before = hands.clock.now()
+        hands.pass_ms(HOUR // 2)
+        hands.system += step
+        hands.pass_ms(HOUR // 2)
+        assert hands.clock.now() - before == HOUR
+
+
+@pytest.mark.parametrize("system_ahead", [*STEPS, -NOON, 30 * 365 * 24 * HOUR])
+def test_the_clock_is_discords_from_the_first_answer_on(system_ahead: int) -> None:
+    """Hours behind, years ahead, 1970 after a power cut: it is right to a second and half a round trip, and says by
+    how much it was set."""
+    hands = Hands(system_ahead=system_ahead)
+    shown = hands.clock.now()
+    by = hands.ask()
+    assert abs(hands.off_by) <= 530
+    assert by == hands.clock.now() - shown - 60
+
+
+def test_a_machine_whose_clock_is_right_keeps_it() -> None:
+    """Its clock says milliseconds, Discord's `Date` seconds only: within those nothing is set."""
+    hands = Hands(system_ahead=300)
+    assert [hands.ask() for _ in range(5)] == [0] * 5
+    assert hands.off_by == 300
+
+
+def test_each_answer_narrows_what_is_known() -> None:
+    """An answer just before a second ends and one just after it begins leave little in between."""
+    hands = Hands(system_ahead=-2400)
+    for _ in range(40):
+        hands.ask(round_trip=20)
+        hands.pass_ms(77)
+    difference = hands.clock.difference()
+    assert difference is not None
+    assert difference == pytest.approx((-2.4, 0.02), abs=0.06)
+
+
+def test_what_is_known_gets_older() -> None:
+    """Steady clocks drift: after an hour without an answer it is less sure."""
+    hands = Hands()
+    hands.ask()
+    fresh = hands.clock.difference()
+    hands.pass_ms(HOUR)
+    old = hands.clock.difference()
+    assert fresh is not None
+    assert old is not None
+    assert old[1] == pytest.approx(fresh[1] + 1.8)
+
+
+def test_the_clock_that_drifts_is_set_before_it_matters() -> None:
+    """A steady clock that is slow by 100 ppm: asked hourly, it never shows anything that is off by more than 3 s."""
+    hands = Hands()
+    hands.ask()
+    for _ in range(24 * 30):
+        hands.pass_ms(HOUR)
+        hands.discord += HOUR // 10_000
+        hands.ask()
+        assert abs(hands.off_by) <= STEP_MS + 1000
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_discords_clock_is_followed_when_two_answers_say_so(step: int) -> None:
+    """One alone may be another machine's, whose clock is wrong: nothing is set by it, and Discord is asked again."""
+    hands = Hands()
+    hands.ask()
+    hands.discord += step
+    assert hands.ask() == 0
+    hands.pass_ms(ASK_AGAIN_MS)
+    assert hands.clock.asks()
+    assert hands.ask() == pytest.approx(step, abs=1100)
+    assert abs(hands.off_by) <= 1100
+
+
+def test_one_answer_with_another_time_does_not_matter() -> None:
+    """Some machine between Discord and us has a clock of its own."""
+    hands = Hands()
+    hands.ask()
+    now = hands.clock.steady_ms()
+    assert hands.clock.heard(hands.discord // 1000 + 3600, now, now) == 0
+    assert hands.ask() == 0
+    now = hands.clock.steady_ms()
+    assert hands.clock.heard(hands.discord // 1000 + 7200, now, now) == 0
+    assert hands.off_by == 0
+
+
+@pytest.mark.parametrize("seen", ["the connection had ended", "the system's clock has gone on"])
+def test_a_sleep_that_the_steady_clock_did_not_count_has_passed(seen: str) -> None:
+    """Not every system counts it. Nothing is moved for it: what was before was before, and a stall is a stall."""
+    hands = Hands()
+    hands.ask()
+    hands.discord += 8 * HOUR
+    if seen == "the connection had ended":
+        hands.clock.interrupted()
+    else:
+        hands.system += 8 * HOUR
+    steady = hands.clock.steady_ms()
+    assert hands.ask() == 0
+    assert abs(hands.off_by) <= 1100
+    assert hands.clock.steady_ms() - steady == pytest.approx(8 * HOUR, abs=1200)
+
+
+def test_the_clock_never_runs_back() -> None:
+    """Even if the steady clock should."""
+    hands = Hands()
+    before = hands.clock.now()
+    hands.steady -= 10
+    hands.system -= 100
+    assert hands.clock.now() >= before
+
+
+def test_when_discord_is_asked() -> None:
+    """Once an hour; soon after a moment of Discord's that is still to come here, and after the system's clock was set;
+    but not at every turn."""
+    hands = Hands()
+    assert hands.clock.asks()
+    hands.ask()
+    assert not hands.clock.asks()
+    hands.pass_ms(ASK_EVERY_MS)
+    assert hands.clock.asks()
+    assert not hands.clock.asks()
+    hands.ask()
+    hands.pass_ms(ASK_AGAIN_MS)
+    assert hands.clock.told(hands.discord + 1000) == 0
+    assert not hands.clock.asks()
+    assert hands.clock.told(hands.discord + 60_000) == 0
+    assert hands.clock.asks()
+    hands.ask()
+    hands.pass_ms(ASK_AGAIN_MS)
+    hands.system += 60_000
+    assert hands.clock.asks()
+    hands.ask()
+    assert not hands.clock.asks()
+
+
+def test_nobody_heard_discord() -> None:
+    """A proxy takes `Date` away: then the system's clock stands, but it is no earlier than what has been decided."""
+    hands = Hands(system_ahead=-2 * HOUR)
+    assert hands.clock.difference() is None
+    assert hands.clock.told(hands.discord) == 2 * HOUR
+    assert hands.off_by == 0
+    asked = 0
+    for _ in range(3600):
+        hands.pass_ms(1000)
+        asked += hands.clock.asks()
+    assert asked <= 61
+
+
+# --- the tracker ---
+
+
+def moved(world: Harness, by: int) -> None:
+    """The listener's clock is set, as `Listener._set_clock` does it."""
+    world.now += by
+    world.tracker.shift(by)
+    world._settle()
+
+
+def lengths(world: Harness, user: int) -> list[int | None]:
+    return [None if row["ended_at"] is None else row["ended_at"] - row["started_at"] for row in world.rows(user)]
+
+
+def no_overlaps(world: Harness) -> bool:
+    for user in (ADA, BOB, CAT):
+        rows = sorted(world.rows(user), key=lambda row: (row["started_at"], row["ended_at"] or 2**63))
+        if any((a["ended_at"] or 2**63) > b["started_at"] for a, b in itertools.pairwise(rows)):
+            return False
+    return True
+
+
+def running(*, behind: int = 0) -> Harness:
+    """Everyone is in since a day, the listener runs since an hour; by Discord's clock, which is ahead, it is noon."""
+    world = Harness()
+    for user in (ADA, BOB, CAT):
+        world.opt_in(user, NOON - 24 * HOUR)
+    world.restart()
+    world.pass_ms(-HOUR - behind)
+    world.restart()
+    world.connect({GUILD: {}})
+    world.pass_ms(HOUR)
+    return world
+
+
+@pytest.fixture
+def world() -> Iterator[Harness]:
+    """With a clock that is right."""
+    world = running()
+    yield world
+    assert no_overlaps(world)
+
+
+@pytest.mark.parametrize("by", [-10_000, -2500, 2500, 10_000, 2 * HOUR])
+def test_the_clock_is_set_while_people_are_in_voice(world: Harness, by: int) -> None:
+    """What is over and what goes on keeps its length, and stands where Discord's time says; nothing overlaps."""
+    world.state(ADA, DESK)
+    world.state(BOB, SOFA, flags=1)
+    world.pass_ms(60_000)
+    world.state(ADA, SOFA)
+    world.pass_ms(5000)
+    world.state(BOB, SOFA)
+    moved(world, by)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    world.state(BOB, None)
+    world.state(CAT, DESK)
+    world.pass_ms(5000)
+    world.state(CAT, None)
+    assert world.times(ADA) == [
+        (DESK, by, by + 60_000, "joined", "switched"),
+        (SOFA, by + 60_000, by + 70_000, "switched", "left"),
+    ]
+    assert world.times(BOB) == [(SOFA, by, by + 70_000, "joined", "left")]
+    assert world.rows(BOB)[0]["muted_ms"] == 65_000
+    assert world.times(CAT) == [(DESK, by + 70_000, by + 75_000, "joined", "left")]
+    assert {row["started_within_ms"] + row["ended_within_ms"] for row in world.rows()} == {0}
+    assert world.compare() == {}
+
+
+@pytest.mark.parametrize("steps", [(10_000, -10_000), (-10_000, 10_000), (7000, 7000), (-3000, -3000)])
+def test_the_clock_is_set_twice(world: Harness, steps: tuple[int, int]) -> None:
+    """Both ways, with a new stay in between."""
+    world.state(ADA, DESK)
+    for by in steps:
+        world.pass_ms(1000)
+        world.state(ADA, SOFA if world.times(ADA)[-1][0] == DESK else DESK)
+        moved(world, by)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert lengths(world, ADA) == [1000, 1000, 1000]
+    assert world.times(ADA)[0][1] == sum(steps)
+
+
+def test_the_clock_is_set_back_to_before_this_run(world: Harness) -> None:
+    """What an earlier run stored stands there: nothing is moved into it, and the rest is right."""
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    world.restart()
+    world.pass_ms(1000)
+    world.connect({GUILD: {}})
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    moved(world, -60_000)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    world.pass_ms(70_000)
+    world.state(ADA, DESK)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    assert world.times(ADA)[0] == (DESK, 0, 1000, "joined", "left")
+    assert lengths(world, ADA)[-1] == 5000
+
+
+def test_an_unwritten_switch_and_a_clock_that_is_set(world: Harness) -> None:
+    """The service hears of the end before it hears of the next beginning."""
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    world.tracker.see(Frame(VoiceState(GUILD, ADA, SOFA, 0)), world.now)
+    moved(world, 5000)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert lengths(world, ADA) == [1000, 1000]
+
+
+# --- decisions ---
+
+
+@pytest.mark.parametrize("behind", [1500, 2 * HOUR])
+@pytest.mark.parametrize("decision", ["out", "erase"])
+def test_nothing_is_recorded_after_an_opt_out_was_read(behind: int, decision: str) -> None:
+    """Though its moment is still to come by this machine's clock, and whether or not the clock is set then."""
+    world = running(behind=behind)
+    world.decide(ADA, decision, NOON)
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert world.rows(ADA) == []
+    moved(world, behind)
+    world.state(ADA, SOFA)
+    world.pass_ms(3000)
+    world.state(ADA, None)
+    assert world.rows(ADA) == []
+
+
+@pytest.mark.parametrize("behind", [1500, 2 * HOUR])
+def test_a_stay_ends_when_its_opt_out_is_read(behind: int) -> None:
+    """At the latest; when the clock is set, at the decision."""
+    world = running(behind=behind)
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.decide(ADA, "out", NOON + 60_000)
+    world.pass_ms(3000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, -behind, 60_000 - behind, "joined", "opted_out")]
+    moved(world, behind)
+    assert world.times(ADA) == [(DESK, 0, 60_000, "joined", "opted_out")]
+
+
+@pytest.mark.parametrize("behind", [1500, 2 * HOUR])
+def test_a_channel_is_not_recorded_once_that_was_read(behind: int) -> None:
+    """The same for what its managers decide."""
+    world = running(behind=behind)
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.service.write(ChannelRecording(world.service.interaction(NOON + 60_000), GUILD, DESK, False))
+    world.follow_channels()
+    world.pass_ms(3000)
+    world.state(BOB, DESK)
+    world.pass_ms(3000)
+    world.state(ADA, None)
+    world.state(BOB, None)
+    assert world.times(ADA) == [(DESK, -behind, 60_000 - behind, "joined", "not_recorded")]
+    moved(world, behind)
+    assert world.times(ADA) == [(DESK, 0, 60_000, "joined", "not_recorded")]
+    assert world.rows(BOB) == []
+
+
+def test_an_opt_in_is_followed_though_the_clock_is_behind(world: Harness) -> None:
+    """From its own moment on: nothing may stand before that."""
+    world.state(ADA, None)
+    world.opt_out(BOB)
+    world.pass_ms(1000)
+    world.state(BOB, DESK)
+    world.pass_ms(60_000)
+    world.opt_in(BOB, world.now + 1500)
+    assert world.times(BOB) == [(DESK, 62_500, None, "opted_in", None)]
+    world.pass_ms(5000)
+    world.state(BOB, None)
+    assert world.times(BOB) == [(DESK, 62_500, 66_000, "opted_in", "left")]
+
+
+@pytest.mark.parametrize("by", [-10_000, 10_000])
+def test_discords_clock_is_set_after_an_opt_out(world: Harness, by: int) -> None:
+    """Nothing that came after the reading of it is recorded."""
+    world.state(ADA, DESK)
+    world.pass_ms(30_000)
+    world.opt_out(ADA)
+    moved(world, by)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.pass_ms(3000)
+    world.state(ADA, None)
+    ends = [row["ended_at"] for row in world.rows(ADA)]
+    assert lengths(world, ADA) in ([30_000], [20_000], [30_000 - max(by, 0)])
+    assert ends[0] <= NOON + 30_000
+
+
+# --- what an earlier run left ---
+
+
+@pytest.mark.parametrize("ahead", [10 * 60_000, 2 * HOUR, 30 * 365 * 24 * HOUR])
+def test_an_earlier_run_had_a_clock_that_was_ahead(ahead: int) -> None:
+    """It does not block anything, for however long: what it left says how far it may be off, what follows is exact."""
+    world = Harness()
+    for user in (ADA, BOB):
+        world.opt_in(user, NOON - HOUR)
+    world.pass_ms(ahead)
+    world.connect({GUILD: {}})
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.ack()
+    world.pass_ms(-ahead)
+    world.restart()
+    world.connect({GUILD: {ADA: DESK}})
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    world.state(BOB, SOFA)
+    world.pass_ms(5000)
+    world.state(BOB, None)
+    world.ack()
+    at = 60_000
+    assert world.times(ADA) == [
+        (DESK, at, at, "joined", "roll_call"),
+        (DESK, at, at + 5000, "roll_call", "left"),
+    ]
+    first, second = world.rows(ADA)
+    assert first["started_within_ms"] == first["ended_within_ms"] == HOUR + at
+    assert second["started_within_ms"] == HOUR + at
+    assert world.times(BOB) == [(SOFA, at + 5000, at + 10_000, "joined", "left")]
+    assert int(world.notes["watermark"]) == NOON + at + 10_000
+    assert world.compare() == {}
+
+
+def test_the_clock_went_ahead_during_an_earlier_run(world: Harness) -> None:
+    """A stay that began in good time ends there, and may have lasted until now."""
+    world.state(ADA, DESK)
+    world.pass_ms(20 * 60_000)
+    world.now += HOUR
+    world.ack()
+    world.now -= HOUR
+    world.restart()
+    world.connect({GUILD: {}})
+    assert world.times(ADA) == [(DESK, 0, 0, "joined", "roll_call")]
+    assert world.rows(ADA)[0]["ended_within_ms"] == 20 * 60_000
+
+
+def test_the_next_run_shows_a_little_less(world: Harness) -> None:
+    """As two runs can: nothing is doubted for that, and nothing overlaps."""
+    world.state(ADA, DESK)
+    world.pass_ms(30_000)
+    world.ack()
+    world.pass_ms(-NEAR_MS)
+    world.restart()
+    world.connect({GUILD: {ADA: DESK}})
+    world.pass_ms(30_000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, 0, 60_000 - NEAR_MS, "joined", "left")]
+
+
+@pytest.mark.parametrize("system", [-2 * HOUR, 2 * HOUR, -NOON, 30 * 365 * 24 * HOUR])
+def test_what_was_left_stands_until_discord_is_heard(world: Harness, system: int) -> None:
+    """The machine starts with a wrong clock: before Discord's time is known nothing is concluded from its own."""
+    world.state(ADA, DESK)
+    world.state(BOB, DESK)
+    world.pass_ms(60_000)
+    world.ack()
+    world.pass_ms(30_000)
+    world.now += system
+    world.restart()
+    world.pass_ms(1000)
+    moved(world, -system)
+    world.connect({GUILD: {ADA: DESK, CAT: SOFA}})
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, 0, 96_000, "joined", "left")]
+    assert world.times(BOB) == [(DESK, 0, 60_000, "joined", "roll_call")]
+    assert world.rows(BOB)[0]["ended_within_ms"] == 31_000
+    assert world.rows(CAT)[0]["started_within_ms"] == 31_000
+
+
+def test_a_new_disk_and_a_service_that_heard_of_the_future(world: Harness) -> None:
+    """The watermark there says nothing, and what stands open from the future does not stay."""
+    world.now += 30 * 365 * 24 * HOUR
+    world.state(ADA, DESK)
+    world.ack()
+    world.share()
+    world.now -= 30 * 365 * 24 * HOUR
+    world.new_disk()
+    world.connect({GUILD: {ADA: DESK}})
+    world.pass_ms(1000)
+    world.read_baseline()
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    assert world.times(ADA)[-1] == (DESK, 0, 6000, "roll_call", "left")
+    assert all(row["ended_at"] <= world.now for row in world.rows(ADA))
+
+
+# --- the listener ---
+
+
+async def asked(listener: Listener, *, times: int = 2) -> None:
+    """Discord is asked for its time, as it is hourly and whenever there is a doubt."""
+    for _ in range(times):
+        assert listener._supervisor is not None
+        await listener._supervisor.ask_time()
+
+
+def difference(listener: Listener) -> float:
+    return listener.condition().gauges["clock_difference_seconds"][1]
+
+
+@pytest.mark.parametrize("ahead", [-2 * 3600.0, 2 * 3600.0, 30 * 365 * 86_400.0, None])
+async def test_a_machine_starts_with_a_wrong_clock(
+    stage: Scene, caplog: pytest.LogCaptureFixture, ahead: float | None
+) -> None:
+    """Hours behind or ahead, years, 1970: what is recorded is right, with the first frame; then NTP puts it right."""
+    wrong = [-time.time() if ahead is None else ahead]
+    await stage.decide(stage.ada, "in")
+    async with stage.listening(clock=Clock(wall=lambda: time.time() + wrong[0])) as listener:
+        assert difference(listener) == pytest.approx(wrong[0], abs=1.1)
+        await soon(lambda: "this machine's clock is" in caplog.text, what="a warning")
+        stage.discord.join(stage.ada, stage.desk)
+        stage.discord.join(stage.bob, stage.desk)
+        joined_at = wall_clock()
+        await stage.decide(stage.bob, "in")
+        await stage.followed(listener, stage.bob)
+        await soon(lambda: wall_clock() > joined_at + 1200, what="a second, to which the clock is right, has passed")
+        await stage.decide(stage.ada, "out")
+        await stage.followed(listener, stage.ada, is_in=False)
+        wrong[0] = 0.0
+        stage.discord.switch(stage.ada, stage.sofa)
+        await stage.moment()
+        stage.discord.leave(stage.ada)
+        await stage.moment()
+        stage.discord.leave(stage.bob)
+        await soon(lambda: stage.seated(listener) == 0)
+        rows = {row["user_id"]: row for row in await stage.settled(listener, stays=2)}
+        assert difference(listener) == pytest.approx(0, abs=1.1)
+    true = {(stay["user_id"], stay["channel_id"]): stay for stay in stage.discord.stays()}
+    ada, bob = rows[stage.ada], rows[stage.bob]
+    assert ada["ended_by"] == "opted_out"
+    assert ada["started_at"] == pytest.approx(true[stage.ada, stage.desk]["started_at"], abs=1100 + SLACK_MS)
+    assert ada["ended_at"] <= true[stage.ada, stage.desk]["ended_at"]
+    assert bob["started_at"] == pytest.approx(true[stage.bob, stage.desk]["started_at"], abs=1100 + SLACK_MS)
+    assert bob["ended_at"] == pytest.approx(true[stage.bob, stage.desk]["ended_at"], abs=1100 + SLACK_MS)
+
+
+@pytest.mark.parametrize("by", [-10_000, 10_000])
+async def test_discords_clock_is_set_while_somebody_is_in_voice(stage: Scene, by: int) -> None:
+    """The stay's length is what it was for whoever sat there."""
+    await stage.decide(stage.ada, "in", wall_clock() - 60_000)
+    async with stage.listening() as listener:
+        begun = time.monotonic()
+        stage.discord.join(stage.ada, stage.desk)
+        await soon(lambda: stage.seated(listener) == 1)
+        await stage.moment()
+        stage.discord.set_faults(clock_ahead=by)
+        await asked(listener)
+        await soon(lambda: listener._counts["clock_set"] == 1)
+        stage.discord.leave(stage.ada)
+        await soon(lambda: stage.seated(listener) == 0)
+        sat = (time.monotonic() - begun) * 1000
+        (row,) = await stage.settled(listener, stays=1)
+    assert row["ended_at"] - row["started_at"] == pytest.approx(sat, abs=SLACK_MS)
+    if by > 0:
+        assert row["ended_at"] == pytest.approx(stage.discord.now(), abs=1100 + SLACK_MS)
+
+
+async def test_an_earlier_run_could_not_hear_discord(stage: Scene) -> None:
+    """A proxy took `Date` away and the machine was two hours ahead; then all is well, and there is a restart."""
+    ahead = [2 * 3600.0]
+    await stage.decide(stage.ada, "in")
+    await stage.decide(stage.bob, "in")
+    stage.discord.set_faults(no_date=True)
+    async with stage.listening(clock=Clock(wall=lambda: time.time() + ahead[0])) as listener:
+        assert "clock_difference_seconds" not in listener.condition().gauges
+        stage.discord.join(stage.ada, stage.desk)
+        await soon(lambda: stage.seated(listener) == 1)
+        await stage.settled(listener, stays=1)
+    stage.discord.set_faults(no_date=False)
+    async with stage.listening() as listener:
+        stage.discord.leave(stage.ada)
+        stage.discord.join(stage.bob, stage.sofa)
+        await soon(lambda: stage.seated(listener) == 1)
+        await stage.moment()
+        stage.discord.leave(stage.bob)
+        await soon(lambda: stage.seated(listener) == 0)
+        rows = await stage.settled(listener, stays=3)
+    stage.check([row for row in rows if row["user_id"] == stage.bob], stage.bob)
+    assert all(row["ended_at"] <= wall_clock() + 1100 for row in rows)
+    for row in (row for row in rows if row["user_id"] == stage.ada):
+        assert row["started_at"] - row["started_within_ms"] <= stage.discord.stays()[0]["started_at"]
+
+
+async def test_a_decision_from_the_future_has_discord_asked(stage: Scene) -> None:
+    """Discord's clock went on by a minute, and nobody had asked since."""
+    async with stage.listening() as listener:
+        stage.discord.set_faults(clock_ahead=60_000)
+        await stage.decide(stage.ada, "in", stage.discord.now())
+        await soon(lambda: listener._counts["clock_set"] == 1, within=30)
+        assert abs(listener._clock.now() - stage.discord.now()) <= 1100
