@@ -154,6 +154,13 @@ class QueueFile:
         with self._file.reading() as connection:
             return oldest(connection, most)
 
+    def subjects(self) -> tuple[set[int], set[str]]:
+        """Whom the entries are about, and the keys of those that have one."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT DISTINCT person, key FROM entries").fetchall()
+        people, keys = ({row[place] for row in rows} - {None} for place in (0, 1))
+        return people, keys
+
     def settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
         """Removes delivered entries, moves refused ones to the dead letters with their reason, and counts, at once.
 

@@ -201,6 +201,11 @@ class Store:
                 labels[label] = labels.get(label, 0) + n
         return QueueStatistics(waiting, oldest, dead, counters)
 
+    def subjects(self) -> tuple[set[int], set[str]]:
+        """Whom the records that wait are about, and the keys of those that have one. Raises NotKept."""
+        self._own_delivery()
+        return self._queue.subjects()
+
     def idle(self) -> bool:
         """True if nothing waits and nothing is under way."""
         return self._own_delivery().idle()
