@@ -339,6 +339,8 @@ class Listener:
             waiting |= people
             names_waiting |= names
             rows = await reading.open_sessions(self._store, shard_id, shard_count)
+            unread, _ = await reading.consent_log(self._store, self._position)
+            waiting.update(decision.user_id for _, decision in unread)  # the service has acted by these
             drift = self._tracker.compare(rows, mark, self._clock.now(), waiting=waiting)
             self._counts["comparisons"] += 1
             self._drift.update(drift)
@@ -354,7 +356,7 @@ class Listener:
             self._tracker.forget_other_names(standing, mark)
             async for missing in reading.nameless(self._store, self._tracker.channels_without_name()):
                 self._tracker.tell_names(missing)
-        except (reading.CannotRead, NotKept):
+        except (reading.CannotRead, reading.OtherLog, NotKept):
             return
         finally:
             self._hand_over()
