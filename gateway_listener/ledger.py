@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import NamedTuple
 
 from db_client.records import Retraction, VoiceSession
 from gateway_listener.consent import ALL, FOREVER, Consents, Decision, Touched
@@ -25,17 +24,6 @@ from gateway_listener.stays import Stay
 REMEMBERED_MS = 2 * 60 * 60 * 1000
 MOST_REMEMBERED = 100_000
 NEVER = Touched(FOREVER, 0)
-
-
-class _Difference(NamedTuple):
-    """What the next `write` looks at of a stay."""
-
-    at: int
-    """When it became different."""
-    since: int
-    """What ended before this moment is as it was."""
-    doubted: Touched
-    """What was sent of this time is sent again: a service that knew more than we did may have cut or refused it."""
 
 
 class Ledger:
@@ -64,8 +52,9 @@ class Ledger:
         """By person: the new end of the chain."""
         self._ended: tuple[deque[Stay], deque[Stay]] = (deque(), deque())
         """Stays that are over: those of nobody concerned, and the others."""
-        self._differing: dict[Stay, _Difference] = {}
-        """The stays that the next `write` looks at."""
+        self._differing: dict[Stay, tuple[int, int, Touched]] = {}
+        """The stays that the next `write` looks at: when each became different; before which moment nothing of it is;
+        and of which time what was sent is sent again, as a service that knew more may have cut or refused it."""
         self._written: dict[int, int] = {}
         """By person: the revision of the newest record."""
         self._noted: dict[int, int] = {}
@@ -85,11 +74,11 @@ class Ledger:
         What ended before `since` is not.
         """
         if self._concerns(stay):
-            before = self._differing.get(stay)
-            if before is not None:
-                since = min(before.since, since)
-                doubted = Touched(min(before.doubted.since, doubted.since), max(before.doubted.until, doubted.until))
-            self._differing[stay] = _Difference(now, since, doubted)
+            if stay in self._differing:
+                _, earlier, other = self._differing[stay]
+                since = min(since, earlier)
+                doubted = Touched(min(other.since, doubted.since), max(other.until, doubted.until))
+            self._differing[stay] = now, since, doubted
 
     def _concerns(self, stay: Stay) -> bool:
         """True if something of the stay is recorded, or a consent lasts until after its beginning."""
@@ -102,11 +91,12 @@ class Ledger:
         """The stay is over; it is remembered for a while."""
         self.changed(stay, now, since=now)
         stay.over_since = now
-        self._take_out(stay)
-        newer, older = None, self._newest.get(stay.user_id)
-        while older is not None and older.ended_at is None:
-            newer, older = older, older.older
-        self._place(stay, older, newer)
+        if stay.newer is not None or (stay.older is not None and stay.older.ended_at is None):
+            self._take_out(stay)
+            newer, older = None, self._newest.get(stay.user_id)
+            while older is not None and older.ended_at is None:
+                newer, older = older, older.older
+            self._place(stay, older, newer)
         ended = self._ended[self._concerns(stay)]
         ended.append(stay)
         if len(ended) > MOST_REMEMBERED:
@@ -264,10 +254,12 @@ class Ledger:
             if stay.recorded:
                 self._written[user_id] = self.next_revision(now)
             for session in stay.recorded:
-                self.items.append(Note(open_key(session.session_id), None))
-                self.taken_back.add((session.guild_id, session.channel_id))
                 if since:
                     self.retract(session, now)
+                else:
+                    self.taken_back.add((session.guild_id, session.channel_id))
+                    if session.ended_at is None:
+                        self.items.append(Note(open_key(session.session_id), None))
             stay.recorded = ()
 
     def _note_consent(self, user_id: int) -> None:
@@ -297,38 +289,46 @@ class Ledger:
         """Adds to `items` the records that make the recorded sessions what the stays and the consents imply."""
         if not (self.recording and self.informed):
             return
-        for stay, difference in self._differing.items():
-            self._write(stay, difference)
+        for stay, (at, since, doubted) in self._differing.items():
+            self._write(stay, at, since, doubted)
         self._differing.clear()
 
-    def _write(self, stay: Stay, difference: _Difference) -> None:
+    def _write(self, stay: Stay, at: int, since: int, doubted: Touched) -> None:
         if not stay.stay_id:
             stay.stay_id = self._new_id()
-        revision = max(self.revision + 1, difference.at)
-        since = difference.since
+        revision = max(self.revision + 1, at)
         for end in (stay.ended_at, stay.seen_until):  # its last part always may be different
             if end is not None and end < since:
                 since = end
         holes = self.channels.holes(stay.channel_id)
         desired = sessions_of(stay, self.consents.of(stay.user_id), revision, holes, since)
-        place = stay.guild_id, stay.channel_id
-        kept = bisect_left(stay.recorded, since, key=_end)
-        before = {session.session_id: session for session in stay.recorded[kept:]}
-        doubted = {key for key, session in before.items() if _reaches_into(session, difference.doubted)}
-        # Most stays are recorded for the first time, and then there is nothing to compare.
-        for change in changes(before.values(), desired, again=doubted) if before else desired:
+        recorded = stay.recorded
+        if not recorded:  # most stays are recorded for the first time, and then there is nothing to compare
+            for session in desired:
+                self._add(session, revision)
+            stay.recorded = tuple(desired)
+            return
+        kept = bisect_left(recorded, since, key=_end)
+        before = {session.session_id: session for session in recorded[kept:]}
+        again = set() if doubted is NEVER else {key for key, one in before.items() if _reaches_into(one, doubted)}
+        for change in changes(before, desired, again=again):
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))
-                self.taken_back.add(place)
-            else:
-                self.items.append(change)
-                self.touched[place] = None
-                earlier = before.get(change.session_id)
-                gone = change.session_id in doubted and change.started_at >= difference.doubted.since
-                if gone or (earlier is not None and earlier.ended_at is not None):
-                    self.taken_back.add(place)  # the service may have had no place for it as it was before
-            self.revision = self._written[stay.user_id] = revision
-        stay.recorded = (*stay.recorded[:kept], *desired)
+                self.taken_back.add((stay.guild_id, stay.channel_id))
+                self.revision = self._written[stay.user_id] = revision
+                continue
+            self._add(change, revision)
+            earlier = before.get(change.session_id)
+            gone = change.session_id in again and change.started_at >= doubted.since
+            if gone or (earlier is not None and earlier.ended_at is not None):
+                # The service may have had no place for it as it was before.
+                self.taken_back.add((stay.guild_id, stay.channel_id))
+        stay.recorded = (*recorded[:kept], *desired)
+
+    def _add(self, session: VoiceSession, revision: int) -> None:
+        self.items.append(session)
+        self.touched[session.guild_id, session.channel_id] = None
+        self.revision = self._written[session.user_id] = revision
 
     def written(self, user_id: int) -> int:
         """The revision of the newest record of the person's stays that are open or remembered."""

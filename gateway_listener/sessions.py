@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
@@ -43,8 +43,8 @@ def sessions_of(
     """
     sessions: list[VoiceSession] = []
     begin, end = max(stay.started_at, since), FOREVER if stay.ended_at is None else stay.ended_at
-    for interval in _around(intervals, begin, end):
-        here = _around(holes, max(begin, interval.from_at), end)
+    for interval in intervals if len(intervals) == 1 else _around(intervals, begin, end):
+        here = _around(holes, max(begin, interval.from_at), end) if holes else ()
         for window in _windows(interval, here, since) if here else (interval,):
             if window.to_at is None or window.to_at >= since:
                 session = _part(stay, window, revision)
@@ -147,19 +147,18 @@ def _end_within(stay: Stay, window: Interval | _Window, end: int) -> int:
 
 
 def changes(
-    recorded: Iterable[VoiceSession], desired: Sequence[VoiceSession], *, again: Container[str] = ()
+    recorded: Mapping[str, VoiceSession], desired: Sequence[VoiceSession], *, again: Container[str] = ()
 ) -> Iterator[VoiceSession | str]:
-    """What makes `recorded` into `desired`: ids of sessions to retract, then sessions that are new or different.
+    """What makes `recorded` (by id) into `desired`: ids to retract, then sessions that are new or different.
 
     Those of `again` (ids) come too if they are not different; the revision makes no difference. In an order in which no
     moment has two sessions: parts that give up time come before parts that take it.
     """
-    before = {session.session_id: session for session in recorded}
     wanted = {session.session_id for session in desired}
-    yield from (session_id for session_id in before if session_id not in wanted)
+    yield from (session_id for session_id in recorded if session_id not in wanted)
     grows: list[VoiceSession] = []
     for session in desired:
-        earlier = before.get(session.session_id)
+        earlier = recorded.get(session.session_id)
         if earlier is None or _grows(earlier, session):
             grows.append(session)
         elif session.session_id in again or _differ(earlier, session):
