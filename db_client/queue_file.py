@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -153,6 +153,12 @@ class QueueFile:
         """The oldest entries, in order."""
         with self._file.reading() as connection:
             return oldest(connection, most)
+
+    def subjects(self) -> tuple[set[int], set[str]]:
+        """Whom the entries are about, and the keys of those that have one."""
+        with self._file.reading() as connection:
+            rows: list[Any] = connection.execute("SELECT DISTINCT person, key FROM entries").fetchall()
+        return {int(row[0]) for row in rows if row[0] is not None}, {str(row[1]) for row in rows if row[1] is not None}
 
     def settle(self, delivered: Sequence[Entry], dead: Sequence[tuple[Entry, str]], died: int, counts: Counts) -> None:
         """Removes delivered entries, moves refused ones to the dead letters with their reason, and counts, at once.

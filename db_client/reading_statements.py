@@ -46,15 +46,6 @@ def standing(user_id: int) -> Statement:
     )
 
 
-def newest_decision(user_id: int) -> Statement:
-    """The person's newest decision: interaction_id, decision, at; no row if there is none."""
-    return Statement(
-        "SELECT interaction_id, decision, at FROM consent_log WHERE user_id = :user_id"
-        " ORDER BY interaction_id DESC LIMIT 1",
-        {"user_id": user_id},
-    )
-
-
 def open_sessions(
     shard_id: int, shard_count: int, *, after: tuple[int, int] = (0, 0), limit: int = 2**63 - 1
 ) -> Statement:

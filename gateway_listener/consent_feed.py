@@ -117,6 +117,11 @@ class ConsentFeed:
         self._hand_over(*notes)
         self.read_at = self._steady()
 
+    async def unread(self) -> set[int]:
+        """Whose decisions have arrived since the last reading; raises CannotRead or OtherLog."""
+        unread, _ = await reading.consent_log(self._store, self._position)
+        return {decision.user_id for _, decision in unread}
+
     async def _read_channels(self) -> None:
         """Which channels are not recorded; before consent, so that no session in one of them is written first."""
         after = 0 if self._channels_whole else max(0, self._tracker.channels_known_to - LOOK_BACK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway_listener.frames import ChannelInfo
@@ -10,19 +10,11 @@ from gateway_listener.stays import Stay
 
 
 class Names(NamedTuple):
-    """What one guild and its voice and stage channels are called; in memory only. Never changed, but replaced."""
+    """What one guild and its voice and stage channels are called; in memory only. `channels` follows every event."""
 
     name: str
     afk_channel_id: int | None
-    channels: Mapping[int, ChannelInfo]
-
-    def with_channel(self, channel: ChannelInfo) -> Names:
-        """The same with that channel, new or changed."""
-        return self._replace(channels={**self.channels, channel.channel_id: channel})
-
-    def without_channel(self, channel_id: int) -> Names:
-        """The same without that channel."""
-        return self._replace(channels={key: channel for key, channel in self.channels.items() if key != channel_id})
+    channels: dict[int, ChannelInfo]
 
 
 class GuildState:

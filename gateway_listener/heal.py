@@ -7,7 +7,7 @@ differences; whatever they are, afterwards the service's open sessions are those
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from db_client.records import VoiceSession
 from gateway_listener.guilds import GuildState
@@ -18,13 +18,19 @@ from gateway_listener.stays import Stay, recorded_stay
 
 
 def heal(
-    ledger: Ledger, guilds: Mapping[int, GuildState], rows: Iterable[VoiceSession], mark: int, now: int
+    ledger: Ledger,
+    guilds: Mapping[int, GuildState],
+    rows: Iterable[VoiceSession],
+    mark: int,
+    now: int,
+    waiting: Container[int] = (),
 ) -> Counter[str]:
     """Puts right what differs; how often, by kind: `missing`, `unknown`, `ghost`.
 
     missing: a session of ours is not open there, and is written again. unknown: an open one there is not ours, but
     the person is in that channel: we take it over. ghost: the person (or the bot) is not there: it is ended where it
-    was last known. Sessions written after revision `mark`, and guilds that are not seen, are left for the next time.
+    was last known. People of whom something was written after revision `mark`, or is on its way to the service
+    (`waiting`), and guilds that are not seen, are left for the next time.
     """
     drift: Counter[str] = Counter()
     open_there = {row.session_id: row for row in rows}
@@ -37,7 +43,7 @@ def heal(
         guild = guilds.get(row.guild_id)
         if session_id in ours or (guild is not None and guild.seen_since is None):
             continue
-        if _just_written(ledger, row, mark):
+        if row.user_id in waiting or ledger.written(row.user_id) > mark:
             continue
         seat = None if guild is None else guild.seats.get(row.user_id)
         if seat is not None and seat.channel_id == row.channel_id:
@@ -50,14 +56,12 @@ def heal(
         guild = guilds.get(stay.guild_id)
         if guild is not None and guild.seen_since is None:
             continue
-        if session_id not in open_there and stay.has_recorded(session_id) and stay.written_at <= mark:
+        if stay.user_id in waiting or ledger.written(stay.user_id) > mark:
+            continue
+        if session_id not in open_there and stay.has_recorded(session_id):
             drift["missing"] += 1
             ledger.write_again(stay, session_id, now)
     return drift
-
-
-def _just_written(ledger: Ledger, row: VoiceSession, mark: int) -> bool:
-    return any(stay.written_at > mark for stay in ledger.stays_of(row.user_id, row.guild_id))
 
 
 def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
@@ -90,7 +94,7 @@ def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) 
     stay = recorded_stay(row)
     remembered = [
         known
-        for known in ledger.stays_of(row.user_id, row.guild_id)
+        for known in ledger.stays_of(row.user_id, row.guild_id, row.started_at)
         if known.channel_id == row.channel_id and known.ended_at is not None and known.ended_at >= row.started_at
     ]
     if remembered:

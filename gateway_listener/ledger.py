@@ -6,27 +6,36 @@ What leaves it (records, their order, ids and revisions, and when) is the same w
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from db_client.records import Retraction, VoiceSession
-from gateway_listener.consent import Consents, Decision
+from gateway_listener.consent import ALL, FOREVER, Consents, Decision, Touched
+from gateway_listener.guilds import GuildState
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
-from gateway_listener.sessions import FOREVER, changes, sessions_of
+from gateway_listener.sessions import changes, sessions_of
 from gateway_listener.stays import Stay
 
 # How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
 REMEMBERED_MS = 2 * 60 * 60 * 1000
 MOST_REMEMBERED = 100_000
+NEVER = Touched(FOREVER, 0)
 
 
 class Ledger:
-    """Stays by person, the consents, and the sessions that were made of them; `new_id` makes ids for stays."""
+    """Stays by person, the consents, and the sessions that were made of them; `new_id` makes ids for stays.
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    What an event or a decision costs depends on the time that is different by it, not on what was before: a person's
+    stays are a chain, those that go on at its new end, and before them the others in the order in which they ended.
+    """
+
+    def __init__(self, new_id: Callable[[], str], guilds: Mapping[int, GuildState] | None = None) -> None:
         self._new_id = new_id
+        self._guilds = {} if guilds is None else guilds
         self.consents = Consents()
         self.channels = Channels()
         self.items: list[Item] = []
@@ -39,11 +48,15 @@ class Ledger:
         self.taken_back: set[tuple[int, int]] = set()
         """Guild and channel of what was taken back or written anew since then: the name may have gone with it."""
         self.revision = 0
-        self._stays: dict[int, tuple[Stay, ...]] = {}
-        self._ended: tuple[deque[tuple[int, Stay]], deque[tuple[int, Stay]]] = (deque(), deque())
-        """Stays that are over, and since when: those of nobody concerned, and the others."""
-        self._differing: dict[Stay, int] = {}
-        """The stays that the next `write` looks at, and when each became different."""
+        self._newest: dict[int, Stay] = {}
+        """By person: the new end of the chain."""
+        self._ended: tuple[deque[Stay], deque[Stay]] = (deque(), deque())
+        """Stays that are over: those of nobody concerned, and the others."""
+        self._differing: dict[Stay, tuple[int, int, Touched]] = {}
+        """The stays that the next `write` looks at: when each became different; before which moment nothing of it is;
+        and of which time what was sent is sent again, as a service that knew more may have cut or refused it."""
+        self._written: dict[int, int] = {}
+        """By person: the revision of the newest record."""
         self._noted: dict[int, int] = {}
         """By whose decision (its version) each person is in, as the notes have it."""
         self._knew: dict[int, int] = {}
@@ -53,13 +66,20 @@ class Ledger:
 
     def enter(self, stay: Stay, now: int) -> None:
         """Takes a new stay in."""
-        self._stays[stay.user_id] = (*self._stays.get(stay.user_id, ()), stay)
+        self._place(stay, self._newest.get(stay.user_id), None)
         self.changed(stay, now)
 
-    def changed(self, stay: Stay, now: int) -> None:
-        """Something about the stay is different: if that concerns a record, the next `write` looks at it."""
+    def changed(self, stay: Stay, now: int, *, since: int = 0, doubted: Touched = NEVER) -> None:
+        """Something about the stay is different: if that concerns a record, the next `write` looks at it.
+
+        What ended before `since` is not.
+        """
         if self._concerns(stay):
-            self._differing[stay] = now
+            if stay in self._differing:
+                _, earlier, other = self._differing[stay]
+                since = min(since, earlier)
+                doubted = Touched(min(other.since, doubted.since), max(other.until, doubted.until))
+            self._differing[stay] = now, since, doubted
 
     def _concerns(self, stay: Stay) -> bool:
         """True if something of the stay is recorded, or a consent lasts until after its beginning."""
@@ -70,43 +90,82 @@ class Ledger:
 
     def ended(self, stay: Stay, now: int) -> None:
         """The stay is over; it is remembered for a while."""
-        self.changed(stay, now)
+        self.changed(stay, now, since=now)
+        stay.over_since = now
+        if stay.newer is not None or (stay.older is not None and stay.older.ended_at is None):
+            self._take_out(stay)
+            newer, older = None, self._newest.get(stay.user_id)
+            while older is not None and older.ended_at is None:
+                newer, older = older, older.older
+            self._place(stay, older, newer)
         ended = self._ended[self._concerns(stay)]
-        ended.append((now, stay))
+        ended.append(stay)
         if len(ended) > MOST_REMEMBERED:
-            self._drop(ended.popleft()[1])
+            self._drop(ended.popleft())
 
     def forget(self, now: int) -> None:
         """Forgets what has been over for long, without a word; nothing while it is not known what may be written."""
         if not (self.recording and self.informed):
             return
         for ended in self._ended:
-            while ended and ended[0][0] < now - REMEMBERED_MS:
-                self._drop(ended.popleft()[1])
+            while ended and ended[0].over_since < now - REMEMBERED_MS:
+                self._drop(ended.popleft())
 
     def _drop(self, stay: Stay) -> None:
         self._differing.pop(stay, None)
-        others = tuple(other for other in self._stays.pop(stay.user_id, ()) if other is not stay)
-        if others:
-            self._stays[stay.user_id] = others
+        self._take_out(stay)
+        if stay.user_id not in self._newest:
+            self._written.pop(stay.user_id, None)
 
-    def stays_of(self, user_id: int, guild_id: int) -> list[Stay]:
-        """The person's stays in a guild that are open or remembered, oldest first."""
-        return [stay for stay in self._stays.get(user_id, ()) if stay.guild_id == guild_id]
+    def _place(self, stay: Stay, older: Stay | None, newer: Stay | None) -> None:
+        """Puts the stay between these of the person."""
+        stay.older, stay.newer = older, newer
+        if older is not None:
+            older.newer = stay
+        if newer is None:
+            self._newest[stay.user_id] = stay
+        else:
+            newer.older = stay
+
+    def _take_out(self, stay: Stay) -> None:
+        older, newer = stay.older, stay.newer
+        stay.older = stay.newer = None
+        if older is not None:
+            older.newer = newer
+        if newer is not None:
+            newer.older = older
+        elif self._newest.get(stay.user_id) is stay:
+            if older is None:
+                del self._newest[stay.user_id]
+            else:
+                self._newest[stay.user_id] = older
+
+    def stays(self, user_id: int, since: int = 0) -> list[Stay]:
+        """The person's stays that are remembered and were not over before `since`, oldest first."""
+        found: list[Stay] = []
+        stay = self._newest.get(user_id)
+        while stay is not None and (stay.ended_at is None or stay.over_since >= since):
+            found.append(stay)
+            stay = stay.older
+        found.reverse()
+        return found
+
+    def stays_of(self, user_id: int, guild_id: int, since: int = 0) -> list[Stay]:
+        """Those of them in a guild."""
+        return [stay for stay in self.stays(user_id, since) if stay.guild_id == guild_id]
+
+    def everybodys(self) -> Iterator[list[Stay]]:
+        """All stays that are open or remembered, by person."""
+        for user_id in self._newest:
+            yield self.stays(user_id)
 
     def open_recorded(self) -> Iterable[Stay]:
         """The stays of which a recorded session is open."""
-        for stays in self._stays.values():
-            for stay in stays:
-                if any(session.ended_at is None for session in stay.recorded):
-                    yield stay
+        return (stay for stay in self.recorded() if any(session.ended_at is None for session in stay.recorded))
 
     def recorded(self) -> Iterable[Stay]:
         """The stays of which something is recorded."""
-        for stays in self._stays.values():
-            for stay in stays:
-                if stay.recorded:
-                    yield stay
+        return (stay for stays in self.everybodys() for stay in stays if stay.recorded)
 
     # --- consent ---
 
@@ -132,82 +191,92 @@ class Ledger:
         """
         restored = complete and self._read_whole
         self._read_whole = self._read_whole or complete
-        self.informed = self.informed or complete
-        differing: list[Stay] = []
+        has_sent, self.informed = self.informed, self.informed or complete
         if restored:
             decisions = list(decisions)
             decisions += self.consents.heard_of({decision.user_id for decision in decisions})
-        affected = self.consents.replace(decisions) if complete else self.consents.add(decisions)
-        if complete:
-            affected.update(self._noted)
+        erasures = {user_id: self.consents.begins(user_id) for user_id in erased}
+        different = self.consents.replace(decisions) if complete else self.consents.add(decisions)
         if restored:
-            affected.update(stay.user_id for stay in self.recorded())
-        for user_id in erased:
-            self._erase(user_id, now)
-            affected.add(user_id)
-        for user_id in affected:
+            different.update(dict.fromkeys((stay.user_id for stay in self.recorded()), ALL))
+        for user_id, last in erasures.items():
+            self._erase(user_id, last, now)
+            different[user_id] = Touched(self.consents.begins(user_id))
+        differing: list[Stay] = []
+        for user_id, touched in different.items():
             self._note_consent(user_id)
-            for stay in self._stays.get(user_id, ()):
-                self.changed(stay, now)
-                stay.doubted = stay.doubted or restored or not complete
-                differing.append(stay)
+            for stay in self.stays(user_id, touched.since):
+                if stay.started_at <= touched.until:
+                    self.changed(stay, now, since=touched.since, doubted=touched if has_sent else NEVER)
+                    differing.append(stay)
         return differing
 
     def shift(self, by: int, now: int, move: Callable[[int], int]) -> None:
         """The clock has been set by that, to `now`: the stays move with it. What is recorded of them is written anew,
         in an order in which no moment has two sessions of a person.
         """
-        self._differing = {stay: since + by for stay, since in self._differing.items()}
-        for ended in self._ended:
-            moved = [(at + by, stay) for at, stay in ended]
-            ended.clear()
-            ended.extend(moved)
         for user_id in self.consents.shift(by, now):
             self._note_consent(user_id)
         different = self.channels.shift(by, now)
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
-        for stays in self._stays.values():
-            for stay in sorted(stays, key=lambda stay: (stay.started_at, stay.ended_at or FOREVER), reverse=by > 0):
+        for stays in self.everybodys():
+            for stay in sorted(stays, key=lambda stay: (stay.started_at, _over(stay)), reverse=by > 0):
                 stay.shift(move)
-                self._differing.pop(stay, None)
-                self.changed(stay, now)
+                _, _, doubted = self._differing.pop(stay, (0, 0, NEVER))
+                self.changed(stay, now, doubted=doubted if doubted is NEVER else ALL)
 
     def decide_recording(self, decisions: Iterable[ChannelDecision], now: int) -> list[Stay]:
         """Takes in what was decided about channels; the stays for which this may make a difference."""
         different = self.channels.add(decisions)
-        self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
-        return self._differing_in(different, now)
+        self.items.extend(
+            Note(recording_key(channel_id), what.to_json()) for channel_id, (what, _) in different.items()
+        )
+        guilds = dict.fromkeys(what.guild_id for what, _ in different.values())
+        return self._differ_in(guilds, {channel_id: touched for channel_id, (_, touched) in different.items()}, now)
 
     def forget_channels(self, guild_id: int, now: int, *, but: Collection[int]) -> None:
         """What was decided about the guild's channels goes, but for these: they are recorded as if it never was."""
         forgotten = self.channels.forget(guild_id, but=but)
         self.items.extend(Note(recording_key(channel_id), None) for channel_id in forgotten)
-        self._differing_in(forgotten, now)
+        self._differ_in([guild_id], dict.fromkeys(forgotten, ALL), now)
 
-    def _differing_in(self, different: Collection[int], now: int) -> list[Stay]:
-        differing = (
-            [stay for stays in self._stays.values() for stay in stays if stay.channel_id in different]
-            if different
-            else []
-        )
-        for stay in differing:
-            self.changed(stay, now)
-            stay.doubted = True
-        return differing
+    def _differ_in(self, guilds: Iterable[int], channels: Mapping[int, Touched], now: int) -> list[Stay]:
+        """The stays in these channels, of these guilds, as far as they were not over before that."""
+        if not channels:
+            return []
+        here = self._over_since(min(touched.since for touched in channels.values()))
+        here += [stay for guild_id in guilds if (guild := self._guilds.get(guild_id)) for stay in guild.seats.values()]
+        here = [stay for stay in here if stay.channel_id in channels]
+        for stay in here:
+            touched = channels[stay.channel_id]
+            self.changed(stay, now, since=touched.since, doubted=touched if self.informed else NEVER)
+        return here
 
-    def _erase(self, user_id: int, now: int) -> None:
+    def _over_since(self, moment: int) -> list[Stay]:
+        """Everybody's stays that were over then or later."""
+        found: list[Stay] = []
+        for ended in self._ended:
+            found += [*takewhile(lambda stay: stay.over_since >= moment, reversed(ended))][::-1]
+        return found
+
+    def _erase(self, user_id: int, last: int, now: int) -> None:
         """What the service still has of the person goes there; what may stand again is written anew, after this.
 
-        If the person is in again, what was on its way may have come after the erasure, cut to the new consent.
+        If the person is in again, what was on its way may have come after the erasure, cut to the new consent. Of what
+        was over before the `last` erasure nothing has stood since.
         """
         since = self.consents.of(user_id)
         self.items.append(Forget(user_id, since[0].version) if since else Forget(user_id))
-        for stay in self._stays.get(user_id, ()):
+        for stay in self.stays(user_id, last):
+            if stay.recorded:
+                self._written[user_id] = self.next_revision(now)
             for session in stay.recorded:
-                self.items.append(Note(open_key(session.session_id), None))
-                self.taken_back.add((session.guild_id, session.channel_id))
                 if since:
                     self.retract(session, now)
+                else:
+                    self.taken_back.add((session.guild_id, session.channel_id))
+                    if session.ended_at is None:
+                        self.items.append(Note(open_key(session.session_id), None))
             stay.recorded = ()
 
     def _note_consent(self, user_id: int) -> None:
@@ -229,7 +298,7 @@ class Ledger:
     def start_recording(self, now: int) -> None:
         """What was recorded before is known: from now on differences are written; all stays are looked at once."""
         self.recording = True
-        for stays in self._stays.values():
+        for stays in self.everybodys():
             for stay in stays:
                 self.changed(stay, now)
 
@@ -237,29 +306,50 @@ class Ledger:
         """Adds to `items` the records that make the recorded sessions what the stays and the consents imply."""
         if not (self.recording and self.informed):
             return
-        for stay, since in self._differing.items():
-            self._write(stay, since)
+        for stay, (at, since, doubted) in self._differing.items():
+            self._write(stay, at, since, doubted)
         self._differing.clear()
 
-    def _write(self, stay: Stay, since: int) -> None:
+    def _write(self, stay: Stay, at: int, since: int, doubted: Touched) -> None:
         if not stay.stay_id:
             stay.stay_id = self._new_id()
-        revision = max(self.revision + 1, since)
-        desired = sessions_of(stay, self.consents.of(stay.user_id), revision, self.channels.holes(stay.channel_id))
-        place = stay.guild_id, stay.channel_id
-        # Most stays are recorded for the first time, and then there is nothing to compare.
-        for change in changes(stay.recorded, desired, again=stay.doubted) if stay.recorded else desired:
+        revision = max(self.revision + 1, at)
+        for end in (stay.ended_at, stay.seen_until):  # its last part always may be different
+            if end is not None and end < since:
+                since = end
+        holes = self.channels.holes(stay.channel_id)
+        desired = sessions_of(stay, self.consents.of(stay.user_id), revision, holes, since)
+        recorded = stay.recorded
+        if not recorded:  # most stays are recorded for the first time, and then there is nothing to compare
+            for session in desired:
+                self._add(session, revision)
+            stay.recorded = tuple(desired)
+            return
+        kept = bisect_left(recorded, since, key=_end)
+        before = {session.session_id: session for session in recorded[kept:]}
+        again = set() if doubted is NEVER else {key for key, one in before.items() if _reaches_into(one, doubted)}
+        for change in changes(before, desired, again=again):
             if isinstance(change, str):
                 self.items.append(Retraction(change, stay.user_id, revision))
-                self.taken_back.add(place)
-            else:
-                self.items.append(change)
-                self.touched[place] = None
-                if stay.doubted or stay.has_ended(change.session_id):
-                    self.taken_back.add(place)  # the service may have had no place for it as it was before
-            self.revision = stay.written_at = revision
-        stay.recorded = tuple(desired)
-        stay.doubted = False
+                self.taken_back.add((stay.guild_id, stay.channel_id))
+                self.revision = self._written[stay.user_id] = revision
+                continue
+            self._add(change, revision)
+            earlier = before.get(change.session_id)
+            gone = change.session_id in again and change.started_at >= doubted.since
+            if gone or (earlier is not None and earlier.ended_at is not None):
+                # The service may have had no place for it as it was before.
+                self.taken_back.add((stay.guild_id, stay.channel_id))
+        stay.recorded = (*recorded[:kept], *desired)
+
+    def _add(self, session: VoiceSession, revision: int) -> None:
+        self.items.append(session)
+        self.touched[session.guild_id, session.channel_id] = None
+        self.revision = self._written[session.user_id] = revision
+
+    def written(self, user_id: int) -> int:
+        """The revision of the newest record of the person's stays that are open or remembered."""
+        return self._written.get(user_id, 0)
 
     def retract(self, session: VoiceSession, now: int) -> None:
         """The session must not stand in the service; the name of its channel may go there with it."""
@@ -271,10 +361,6 @@ class Ledger:
         stay.recorded = tuple(session for session in stay.recorded if session.session_id != session_id)
         self.changed(stay, now)
 
-    def has_news_of(self, channel_id: int) -> bool:
-        """True if the next `write` looks at a stay in that channel."""
-        return any(stay.channel_id == channel_id for stay in self._differing)
-
     @property
     def unwritten(self) -> bool:
         """True while there is something that the next `write` looks at."""
@@ -284,3 +370,15 @@ class Ledger:
         """The items so far, in order; they are the caller's now."""
         items, self.items = self.items, []
         return items
+
+
+def _over(stay: Stay) -> int:
+    return FOREVER if stay.ended_at is None else stay.ended_at
+
+
+def _end(session: VoiceSession) -> int:
+    return FOREVER if session.ended_at is None else session.ended_at
+
+
+def _reaches_into(session: VoiceSession, time: Touched) -> bool:
+    return _end(session) > time.since and session.started_at < time.until

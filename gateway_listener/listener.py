@@ -346,33 +346,39 @@ class Listener:
     # --- now and then ---
 
     async def _compare(self) -> None:
-        """Compares the service's open sessions and names with ours while nothing is on its way."""
-        if not (self._consent.known.is_set() and self._tracker.sight.ready and self.idle):
+        """Compares the service's open sessions and names with ours, but for what is on its way there."""
+        if not (self._consent.known.is_set() and self._tracker.sight.ready):
             return
+        self._hand_over()
         mark = self._tracker.revision
+        # All up to the mark is in memory, in the queue file, or delivered; it goes this way while we look.
+        waiting, names_waiting = self._recorder.subjects()
         try:
-            if not await threads.beside(self._store.idle):
-                return
+            people, names = await threads.beside(self._store.subjects)
         except (NotKept, threads.NoThread):
             return
         shard_id, shard_count = self._settings.shard_id, self._settings.shard_count
-        standing: set[str] = set()
         try:
+            waiting |= people
+            names_waiting |= names
             rows = await reading.open_sessions(self._store, shard_id, shard_count)
-            drift = self._tracker.compare(rows, mark, self._clock.now())
+            waiting |= await self._consent.unread()  # the service has acted by these
+            drift = self._tracker.compare(rows, mark, self._clock.now(), waiting=waiting)
             self._counts["comparisons"] += 1
             self._drift.update(drift)
             self._hand_over()  # now, and not when the next frame comes, which may be a stranger's
             if drift:
                 log.warning("open sessions differed from the service's and were put right", extra=dict(drift))
+            standing = set(names_waiting)
             async for page in reading.names(self._store, shard_id, shard_count):
-                self._tracker.compare_names(page, self._clock.now())
+                settled = [record for record in page if record.key not in names_waiting]
+                self._tracker.compare_names(settled, self._clock.now())
                 self._hand_over()
                 standing.update(record.key for record in page)
             self._tracker.forget_other_names(standing, mark)
             async for missing in reading.nameless(self._store, self._tracker.channels_without_name()):
                 self._tracker.tell_names(missing)
-        except reading.CannotRead:
+        except (reading.CannotRead, reading.OtherLog, NotKept):
             return
         finally:
             self._hand_over()

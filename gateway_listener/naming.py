@@ -8,7 +8,7 @@ has (`compare`): names go there with the last session of their channel, whatever
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 from db_client.records import Channel, Guild
 from gateway_listener.frames import ChannelChanged, ChannelDeleted, ChannelInfo, GuildChanged, RollCall
@@ -41,13 +41,13 @@ class Naming:
     def channel_changed(self, guild: GuildState, change: ChannelChanged, now: int) -> None:
         """A channel was made, or has another name."""
         if guild.names is not None:
-            guild.names = guild.names.with_channel(change.channel)
+            guild.names.channels[change.channel.channel_id] = change.channel
             self._renew_channel(guild, change.channel.channel_id, now)
 
     def channel_deleted(self, guild: GuildState, deleted: ChannelDeleted, now: int) -> None:
         """A channel is gone; its name stays with the sessions in it."""
         if guild.names is not None:
-            guild.names = guild.names.without_channel(deleted.channel_id)
+            guild.names.channels.pop(deleted.channel_id, None)
             self._renew_channel(guild, deleted.channel_id, now)
 
     def write(self, known: Callable[[int], GuildState | None]) -> None:
@@ -81,10 +81,10 @@ class Naming:
                 if guild is not None and guild.seen_since is not None:
                     self._renew_channel(guild, record.channel_id, now)
 
-    def forget_others(self, known: Callable[[int], GuildState | None], standing: set[str], mark: int) -> None:
+    def forget_others(self, standing: Container[str], mark: int) -> None:
         """Names that were told until revision `mark`, and are not `standing` there (the keys of their records).
 
-        They went with their sessions. Where something was recorded lately they are told again: it may stand after all.
+        They went with their sessions.
         """
         for told in list(self._guilds.values()):
             if told.key not in standing and told.revision <= mark:
@@ -93,10 +93,6 @@ class Naming:
             for channel_id, channel in list(channels.items()):
                 if channel.key not in standing and channel.revision <= mark:
                     del channels[channel_id]
-        for stay in self._ledger.recorded():
-            guild = known(stay.guild_id)
-            if guild is not None and guild.names is not None and stay.channel_id in guild.names.channels:
-                self._ledger.touched[stay.guild_id, stay.channel_id] = None
 
     def untold(self, guilds: Iterable[GuildState]) -> list[int]:
         """The channels of these guilds, as far as they are seen, of which no name was told."""
@@ -110,9 +106,10 @@ class Naming:
 
     def tell(self, guilds: Iterable[GuildState], channel_ids: Collection[int]) -> None:
         """Sees to it that the names of these channels are told."""
+        missing = set(channel_ids)
         for guild in guilds:
             if guild.names is not None:
-                for channel_id in guild.names.channels.keys() & set(channel_ids):
+                for channel_id in guild.names.channels.keys() & missing:
                     self._ledger.touched[guild.guild_id, channel_id] = None
 
     def _renew(self, guild: GuildState, now: int) -> None:

@@ -83,6 +83,11 @@ class Recorder:
         """How many items are in memory only."""
         return len(self._items) + len(self._backlog)
 
+    def subjects(self) -> tuple[set[int], set[str]]:
+        """Whom the items are about that are in memory only, and the keys of those records that have one."""
+        with self._changed:
+            return subjects([*self._items, *self._backlog])
+
     @property
     def idle(self) -> bool:
         """True if everything handed over is in the queue file."""
@@ -184,6 +189,19 @@ class Recorder:
                 self._retry_after,
             )
         self._refused = True
+
+
+def subjects(items: Iterable[Item]) -> tuple[set[int], set[str]]:
+    """Whom these are about, and the keys of those records that have one."""
+    people: set[int] = set()
+    keys: set[str] = set()
+    for item in items:
+        if isinstance(item, Forget):
+            people.add(item.user_id)
+        elif isinstance(item, Record):
+            people.update(() if item.person is None else (item.person,))
+            keys.update(() if item.key is None else (item.key,))
+    return people, keys
 
 
 def notes_with(items: Iterable[Item]) -> dict[str, str | None]:

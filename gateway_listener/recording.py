@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from db_client.snowflake import created_at
+from gateway_listener.consent import Touched
 
 # A decision may reach the service after newer ones: each look goes so far back before the newest known version.
 # (The milliseconds of a snowflake are shifted by 22: https://discord.com/developers/docs/reference#snowflakes)
 LOOK_BACK = (24 * 60 * 60 * 1000) << 22
+# So many unrecorded times of a channel are known one by one; of the oldest two are then made one, with what is between.
+MOST_HOLES = 100
 
 
 class Hole(NamedTuple):
@@ -55,7 +58,8 @@ class Unrecorded:
     def from_json(cls, text: str) -> Unrecorded:
         """The reverse of `to_json`; raises ValueError or TypeError if it is none."""
         guild_id, version, holes = json.loads(text)
-        return cls(int(guild_id), int(version), tuple(Hole(int(a), None if b is None else int(b)) for a, b in holes))
+        times = (Hole(int(a), None if b is None else int(b)) for a, b in holes)
+        return cls(int(guild_id), int(version), tuple(hole for hole in times if hole.from_at != hole.to_at))
 
 
 class Channels:
@@ -70,17 +74,25 @@ class Channels:
         """Takes up what an earlier run noted."""
         self._channels.update(noted)
 
-    def add(self, decisions: Iterable[ChannelDecision]) -> dict[int, Unrecorded]:
-        """Takes decisions in; what is different now, by channel."""
-        different: dict[int, Unrecorded] = {}
+    def add(self, decisions: Iterable[ChannelDecision]) -> dict[int, tuple[Unrecorded, Touched]]:
+        """Takes decisions in; by channel what is different now, and since when.
+
+        The service may have acted by others meanwhile that nobody has told us, for it keeps the newest only: those came
+        after the newest that was known.
+        """
+        different: dict[int, tuple[Unrecorded, Touched]] = {}
         for decision in decisions:
             self.newest = max(self.newest, decision.version)
             known = self._channels.get(decision.channel_id)
             if known is not None and known.version >= decision.version:
                 continue
-            earlier = () if known is None else _closed_before(known.holes, decision.hole.from_at)
-            now = Unrecorded(decision.guild_id, decision.version, (*earlier, decision.hole))
-            self._channels[decision.channel_id] = different[decision.channel_id] = now
+            holes = () if known is None else known.holes
+            since = min(max(filter(None, holes[-1])) if holes else 0, decision.hole.from_at)
+            if decision.channel_id in different:
+                since = min(since, different[decision.channel_id][1].since)
+            now = Unrecorded(decision.guild_id, decision.version, _with(holes, decision.hole))
+            self._channels[decision.channel_id] = now
+            different[decision.channel_id] = now, Touched(since)
         return different
 
     def shift(self, by: int, now: int) -> dict[int, Unrecorded]:
@@ -115,8 +127,12 @@ class Channels:
         return () if known is None else known.holes
 
 
-def _closed_before(holes: Iterable[Hole], from_at: int) -> tuple[Hole, ...]:
-    """The holes before a newer one. Nobody told when the last one closed: it is taken to have lasted until then."""
-    return tuple(
-        hole if hole.to_at is not None else Hole(hole.from_at, from_at) for hole in holes if hole.from_at < from_at
-    )
+def _with(holes: Sequence[Hole], newest: Hole) -> tuple[Hole, ...]:
+    """The holes with a newer one. Nobody told when the last one closed: it is taken to have lasted until then."""
+    earlier = [hole for hole in holes if hole.from_at < newest.from_at]
+    if earlier and earlier[-1].to_at is None:
+        earlier[-1] = Hole(earlier[-1].from_at, newest.from_at)
+    known = (*earlier, newest) if newest.from_at != newest.to_at else tuple(earlier)
+    if len(known) > MOST_HOLES:
+        known = (Hole(known[0].from_at, known[1].to_at), *known[2:])
+    return known

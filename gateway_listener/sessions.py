@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from db_client.records import VoiceSession
-from gateway_listener.consent import Interval
+from gateway_listener.consent import FOREVER, Interval
 from gateway_listener.recording import Hole
 from gateway_listener.stays import Stay
-
-FOREVER = 2**63 - 1
 
 
 class _Window(NamedTuple):
@@ -34,30 +33,48 @@ def piece_id(stay_id: str, version: int) -> str:
 
 
 def sessions_of(
-    stay: Stay, intervals: Iterable[Interval], revision: int = 0, holes: Sequence[Hole] = ()
+    stay: Stay, intervals: Sequence[Interval], revision: int = 0, holes: Sequence[Hole] = (), since: int = 0
 ) -> list[VoiceSession]:
-    """The sessions a stay amounts to under the person's consent intervals, oldest first, with that revision.
+    """The sessions a stay amounts to under the person's consent intervals, oldest first, with that revision; those that
+    ended before `since` are left out, and cost nothing.
 
     Each is the part of the stay that lies within one interval, and between the `holes`: when the channel is not
     recorded. A part that begins with the stay has its id.
     """
     sessions: list[VoiceSession] = []
-    for interval in intervals:
-        for window in _windows(interval, holes) if holes else (interval,):
-            session = _part(stay, window, revision)
-            if session is not None:
-                sessions.append(session)
+    begin, end = max(stay.started_at, since), FOREVER if stay.ended_at is None else stay.ended_at
+    for interval in intervals if len(intervals) == 1 else _around(intervals, begin, end):
+        here = _around(holes, max(begin, interval.from_at), end) if holes else ()
+        for window in _windows(interval, here, since) if here else (interval,):
+            if window.to_at is None or window.to_at >= since:
+                session = _part(stay, window, revision)
+                if session is not None:
+                    sessions.append(session)
     return sessions
 
 
-def _windows(interval: Interval, holes: Iterable[Hole]) -> Iterator[_Window]:
+_Span = TypeVar("_Span", Interval, Hole)
+_from_at = attrgetter("from_at")
+
+
+def _around(spans: Sequence[_Span], begin: int, end: int) -> Sequence[_Span]:
+    """Of these spans, which come one after another, those that reach into the time from `begin` to `end`, and perhaps
+    one before."""
+    if len(spans) < 2:
+        return spans
+    first = max(0, bisect_left(spans, begin, key=_from_at) - 1)
+    return spans[first : bisect_left(spans, end + 1, first, key=_from_at)]
+
+
+def _windows(interval: Interval, holes: Iterable[Hole], since: int) -> Iterator[_Window]:
+    """What the holes leave of the interval, as far as it ends at `since` or later."""
     rest = _Window(*interval, interval.begun_by, interval.ended_by)
     for begin, end in holes:
         if end is not None and end <= max(begin, rest.from_at):
             continue  # empty, or over before
         if rest.to_at is not None and rest.to_at <= begin:
             break
-        if rest.from_at < begin:
+        if rest.from_at < begin >= since:
             yield rest._replace(to_at=begin, ended_by="not_recorded")
         if end is None or (rest.to_at is not None and rest.to_at <= end):
             return
@@ -130,32 +147,33 @@ def _end_within(stay: Stay, window: Interval | _Window, end: int) -> int:
 
 
 def changes(
-    recorded: Iterable[VoiceSession], desired: Sequence[VoiceSession], *, again: bool = False
+    recorded: Mapping[str, VoiceSession], desired: Sequence[VoiceSession], *, again: Container[str] = ()
 ) -> Iterator[VoiceSession | str]:
-    """What makes `recorded` into `desired`: ids of sessions to retract, then sessions that are new or different.
+    """What makes `recorded` (by id) into `desired`: ids to retract, then sessions that are new or different.
 
-    With `again` those that are not different come too; the revision makes no difference. In an order in which no moment
-    has two sessions: parts that give up time come before parts that take it.
+    Those of `again` (ids) come too if they are not different; the revision makes no difference. In an order in which no
+    moment has two sessions: parts that give up time come before parts that take it.
     """
-    before = {session.session_id: session for session in recorded}
     wanted = {session.session_id for session in desired}
-    yield from (session_id for session_id in before if session_id not in wanted)
-    differing = [session for session in desired if again or _differ(before.get(session.session_id), session)]
-    grows = [session for session in differing if _grows(before.get(session.session_id), session)]
-    yield from (session for session in differing if session not in grows)
+    yield from (session_id for session_id in recorded if session_id not in wanted)
+    grows: list[VoiceSession] = []
+    for session in desired:
+        earlier = recorded.get(session.session_id)
+        if earlier is None or _grows(earlier, session):
+            grows.append(session)
+        elif session.session_id in again or _differ(earlier, session):
+            yield session
     yield from grows
 
 
 _content = attrgetter(*(name for name in VoiceSession._fields if name != "revision"))
 
 
-def _differ(before: VoiceSession | None, after: VoiceSession) -> bool:
-    return before is None or bool(_content(before) != _content(after))
+def _differ(before: VoiceSession, after: VoiceSession) -> bool:
+    return bool(_content(before) != _content(after))
 
 
-def _grows(before: VoiceSession | None, after: VoiceSession) -> bool:
-    if before is None:
-        return True
+def _grows(before: VoiceSession, after: VoiceSession) -> bool:
     ended_before = FOREVER if before.ended_at is None else before.ended_at
     ended_after = FOREVER if after.ended_at is None else after.ended_at
     return after.started_at < before.started_at or ended_after > ended_before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from db_client.records import VoiceSession
@@ -44,12 +44,13 @@ class Stay:
     seen_until: int | None = None
     """Of an open stay about which something was decided while it could not be seen: until when it was. What comes after
     is not counted before somebody looks again."""
-    written_at: int = 0
-    """The revision of the newest record of this stay."""
-    doubted: bool = False
-    """What was sent may have been cut or refused by a service that knew more than we did: it is to be sent again."""
     contested: bool = False
     """It was written in place of another listener's session once (`heal`)."""
+    over_since: int = 0
+    """When it was heard that the stay is over."""
+    older: Stay | None = field(default=None, repr=False)
+    newer: Stay | None = field(default=None, repr=False)
+    """The person's stays beside it in the ledger, which alone changes these."""
 
     def end(self, at: int, by: str, *, since: int, until: int) -> None:
         """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""
@@ -73,15 +74,12 @@ class Stay:
         self.ended_at = None if self.ended_at is None else move(self.ended_at)
         self.ended_from, self.ended_until = move(self.ended_from), move(self.ended_until)
         self.seen_until = None if self.seen_until is None else move(self.seen_until)
+        self.over_since = move(self.over_since)
         self.history.shift(move)
 
     def has_recorded(self, session_id: str) -> bool:
         """True if that session was handed to the recorder and not taken back."""
         return any(session.session_id == session_id for session in self.recorded)
-
-    def has_ended(self, session_id: str) -> bool:
-        """True if that session was handed to the recorder as one that is over."""
-        return any(session.session_id == session_id and session.ended_at is not None for session in self.recorded)
 
     def go_on_from(self, session: VoiceSession) -> None:
         """This stay turns out to be the continuation of a session that stands open in the service."""

@@ -14,7 +14,7 @@ Times are milliseconds since 1970 UTC and never run backwards here: an earlier o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import Any
 
 from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
@@ -58,8 +58,8 @@ class Tracker:
         self.counts: Counter[str] = Counter()
         self.sight = Sight()
         self._tolerance = tolerance_ms
-        self._ledger = Ledger(new_id)
         self._guilds: dict[int, GuildState] = {}
+        self._ledger = Ledger(new_id, self._guilds)
         self._naming = Naming(self._ledger)
         self._now = 0
         self._began = 0
@@ -68,7 +68,7 @@ class Tracker:
         """When something came last that no stranger caused."""
         self._unseen_noted: dict[int, int | None] = {}
         self._unseen_told = UnseenGuilds()
-        self._held_back: list[Stay] = []
+        self._held_back: dict[Stay, None] = {}
         self.presence = Presence(self._ledger)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             frames.VoiceState: self._voice_state,
@@ -210,22 +210,25 @@ class Tracker:
             self._note_unseen(self._guild(guild_id))
         self._ledger.shift(by, self._now, move)
 
-    def compare(self, rows: Iterable[VoiceSession], mark: int, now: int) -> Counter[str]:
+    def compare(
+        self, rows: Iterable[VoiceSession], mark: int, now: int, *, waiting: Container[int] = ()
+    ) -> Counter[str]:
         """Heals what differs between the open sessions of the service (`rows`) and these; how often, by kind.
 
-        `mark` is what `revision` was when the rows were asked for and nothing waited: later changes are not judged.
+        `mark` is what `revision` was before the rows were asked for, when all of it was taken: later changes are not
+        judged, nor people of whom something was on its way to the service then (`waiting`).
         """
         now = self.pass_to(now)
         self._write()
-        return heal.heal(self._ledger, self._known_guilds(), rows, mark, now)
+        return heal.heal(self._ledger, self._known_guilds(), rows, mark, now, waiting)
 
     def compare_names(self, stored: Iterable[Guild | Channel], now: int) -> None:
         """Tells of those among the names that the service has which are other ones by now, or gone."""
         self._naming.compare(self._guilds, stored, self.pass_to(now))
 
-    def forget_other_names(self, standing: set[str], mark: int) -> None:
+    def forget_other_names(self, standing: Container[str], mark: int) -> None:
         """`standing`: the keys of all the names that the service had at `mark`; others have to be told anew."""
-        self._naming.forget_others(self._known_guild, standing, mark)
+        self._naming.forget_others(standing, mark)
 
     def channels_without_name(self) -> list[int]:
         """The channels of guilds that are seen, of which the service is not known to have a name."""
@@ -334,19 +337,19 @@ class Tracker:
     def _hold_back(self, stay: Stay) -> None:
         """A decision about somebody who cannot be seen: it is known of their stay only until when it was seen."""
         last_seen = self._last_seen(self._guild(stay.guild_id), self._now)
-        stay.seen_until = stay.started_at if last_seen is None else last_seen
-        if stay.seen_until < self._now:
-            self._held_back.append(stay)
-        else:
-            stay.seen_until = None
+        before, until = stay.seen_until, stay.started_at if last_seen is None else last_seen
+        stay.seen_until = until if until < self._now else None
+        if stay.seen_until is not None:
+            self._held_back[stay] = None
+        if stay.seen_until != before:
+            self._ledger.changed(stay, self._now, since=until if before is None else min(before, until))
 
     def _look_again(self) -> None:
         """Stays that were held back, and can be seen again."""
-        held_back, self._held_back = self._held_back, []
+        held_back, self._held_back = self._held_back, {}
         for stay in held_back:
             if stay.ended_at is None and stay.seen_until is not None:
                 self._hold_back(stay)
-                self._ledger.changed(stay, self._now)
 
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
@@ -422,7 +425,7 @@ class Tracker:
         for user_id in verdict.go_on:
             stay = guild.seats[user_id]
             if stay.history.change(now, present[user_id].flags):
-                self._ledger.changed(stay, now)
+                self._ledger.changed(stay, now, since=now)
         guild.come_in_sight(now)
         self._look_again()
         self._forget_unseen(guild.guild_id)
@@ -459,8 +462,7 @@ class Tracker:
         guild = self._guild(deleted.guild_id)
         for stay in [stay for stay in guild.seats.values() if stay.channel_id == deleted.channel_id]:
             self._end(guild, stay, "left", self._last_seen(guild, now), now)
-        if self._ledger.has_news_of(deleted.channel_id):
-            self._write()  # while the channel has its name
+        self._write()  # while the channel has its name
         self._naming.channel_deleted(guild, deleted, now)
 
     # --- people ---
@@ -470,7 +472,7 @@ class Tracker:
         stay = guild.seats.get(state.user_id)
         if stay is not None and stay.channel_id == state.channel_id:
             if stay.history.change(now, state.flags):
-                self._ledger.changed(stay, now)
+                self._ledger.changed(stay, now, since=now)
             return
         last_seen = self._last_seen(guild, now)
         if stay is not None:

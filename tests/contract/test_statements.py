@@ -429,7 +429,6 @@ def test_reads_give_what_the_programs_read(service: Service, person: int) -> Non
     reads = (
         (reading_statements.consent_after(0, 5), {"seq", "interaction_id", "user_id", "decision", "at"}),
         (reading_statements.standing(person), {"opted_in", "since", "version", "shown"}),
-        (reading_statements.newest_decision(person), {"interaction_id", "decision", "at"}),
         (reading_statements.open_sessions(0, 1), {"session_id", "started_at", "revision"}),
         (reading_statements.nameless_channels([1, 6]), {"channel_id"}),
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from db_client.errors import Refused, ServiceUnavailable, StatementRefused
+from db_client.records import GuildPresence
 from db_client.sending import STRIKES, Batch
 from db_client.service import Service
 from db_client.statements import Statement
@@ -48,6 +49,16 @@ def test_a_kept_record_is_stored(fresh, tmp_path):
         assert made.statistics().waiting == 0
         assert made.statistics().counters["delivered"] == {"consent": 1}
         eventually(made.idle, what="nothing is under way")
+
+
+def test_whom_and_what_is_on_its_way_is_known_until_it_is_stored(fresh, tmp_path):
+    """People by their id, records that a newer one replaces by their key."""
+    with store(tmp_path, fresh.url) as made:
+        made.keep([decision(1), decision(2), GuildPresence(7, 1, None)])
+        assert made.subjects() == ({5001, 5002}, {"presence:7"})
+        made.start()
+        eventually(made.idle, what="the queue to empty")
+        assert made.subjects() == (set(), set())
 
 
 @pytest.mark.parametrize("name", ["x'4142'", " X'' ", "x'4142", "\ud800", "a\x00b", "\U0001f40d", "'); --", "x'zz'"])

@@ -29,7 +29,7 @@ from gateway_listener.listener import Listener
 from gateway_listener.notes import remembered
 from gateway_listener.outbox import Forget, Item
 from gateway_listener.reading import CannotRead
-from gateway_listener.recorder import SAVE_EVERY, Recorder
+from gateway_listener.recorder import SAVE_EVERY, Recorder, subjects
 from gateway_listener.settings import Settings
 from tests.gateway_listener.gateway import ACK, Gateway
 from tests.gateway_listener.harness import NOON, left_of_record
@@ -78,6 +78,9 @@ class Disk:
         if not self.up:
             raise ServiceUnavailable("refused")
         return [self.service.read(statement) for statement in statements]
+
+    def subjects(self) -> tuple[set[int], set[str]]:
+        return subjects(self.waiting)
 
     def idle(self) -> bool:
         return not self.waiting

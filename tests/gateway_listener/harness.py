@@ -38,7 +38,7 @@ from gateway_listener.notes import CONSENT_SEQ, WATERMARK, Memory, remembered
 from gateway_listener.outbox import Forget, Note
 from gateway_listener.position import Position, Row
 from gateway_listener.reading import session_of
-from gateway_listener.recorder import coalesced, notes_with
+from gateway_listener.recorder import coalesced, notes_with, subjects
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.tracker import Tracker
 from tests.gateway_listener.tables import Service
@@ -296,13 +296,17 @@ class Harness:
             self._settle(*sights, Watermark(self.shard[0], observed_at, self.shard[1]))
 
     def compare(self) -> dict[str, int]:
+        """The listener compares open sessions and names, as `Listener._compare` does, whatever is on its way."""
+        self._settle()
+        people, keys = subjects([*self.unwritten, *self.queue])
         rows = [session_of(row) for row in self.service.read(reading_statements.open_sessions(*self.shard))]
         mark = self.tracker.revision
-        drift = self.tracker.compare(rows, mark, self.now)
+        drift = self.tracker.compare(rows, mark, self.now, waiting=people)
         guilds = [Guild(**row) for row in self.service.read(reading_statements.guild_names(*self.shard))]
         channels = [Channel(**row) for row in self.service.read(reading_statements.channel_names(*self.shard))]
-        self.tracker.compare_names([*guilds, *channels], self.now)
-        self.tracker.forget_other_names({record.key for record in [*guilds, *channels]}, mark)
+        names = [*guilds, *channels]
+        self.tracker.compare_names([record for record in names if record.key not in keys], self.now)
+        self.tracker.forget_other_names({record.key for record in names} | keys, mark)
         asked = reading_statements.nameless_channels(self.tracker.channels_without_name())
         self.tracker.tell_names({row["channel_id"] for row in self.service.read(asked)})
         self._settle()

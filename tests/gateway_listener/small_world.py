@@ -249,9 +249,12 @@ class SmallWorld:
 
     def compare(self) -> dict[str, int] | None:
         """The listener compares; with no second one any more, all is then as if there had never been one."""
+        if not self.service_up:
+            return None
+        settled = self.watcher.settled
         drift = self.watcher.compare()
         second = self.second
-        if drift is None or self._disturbed_since is None or (second and (second.alive or second.harness.queue)):
+        if not settled or self._disturbed_since is None or (second and (second.alive or second.harness.queue)):
             return drift
         if self.people.joined.intersection(self.watcher.guilds) - self.watcher.seen_since.keys():
             return drift  # what cannot be seen is not compared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db_client.records import Flags, Record, VoiceSession, Watermark
@@ -44,6 +44,55 @@ def test_rows_follow_from_stay_and_consent_alone(made: list[tuple[int, str]], en
     assert {row["user_id"] for row in world.service.rows("SELECT * FROM consent_log")} <= {ADA}
     open_notes = [key for key in world.notes if key.startswith("open:")]
     assert open_notes == [f"open:{s.session_id}" for s in expected if s.ended_at is None]
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("move"), st.sampled_from([DESK, SOFA, None])),
+        st.tuples(kinds, st.sampled_from([0, 1])),
+        st.tuples(st.just("pod"), st.sampled_from([0, 1])),
+        st.tuples(st.just("delivering"), st.booleans()),
+        st.tuples(st.just("follow"), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(steps, st.lists(st.integers(1, 30), min_size=25, max_size=25))
+def test_what_the_service_did_while_it_knew_more_is_put_right(made: list[tuple[str, int]], pauses: list[int]) -> None:
+    """Decisions come on two paths, sessions on a third, and are read now and then: many stays, each as it should be."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    pods: tuple[list[Record], list[Record]] = ([], [])
+
+    def arrive(pod: list[Record]) -> None:
+        while pod:
+            world.service.write(pod.pop(0))
+
+    for (what, how), pause in zip(made, pauses, strict=False):
+        world.pass_ms(pause)
+        if what == "move":
+            world.state(ADA, how)
+        elif what == "pod":
+            arrive(pods[how])
+        elif what == "delivering":
+            world.delivering = bool(how)
+            world.deliver()
+        elif what == "follow":
+            world.follow()
+        else:
+            pods[how].append(world.decision(ADA, what))
+    for pod in pods:
+        arrive(pod)
+    world.follow()
+    world.delivering = True
+    world.deliver()
+    ledger = world.tracker._ledger
+    expected = [s for stay in ledger.stays_of(ADA, GUILD) for s in sessions_of(stay, ledger.consents.of(ADA))]
+    found = [(row["session_id"], row["started_at"], row["ended_at"]) for row in world.rows(ADA)]
+    assert found == [(s.session_id, s.started_at, s.ended_at) for s in expected]
 
 
 def test_the_beginning_of_a_stay_that_arrives_after_the_next_opt_in_is_not_taken_for_time_in_it() -> None:

@@ -243,7 +243,10 @@ def test_a_name_told_while_the_comparison_was_under_way_is_not_forgotten(world: 
     world.tracker.compare_names([Channel(DESK, GUILD, "Older", 2, 0), Guild(GUILD, "Older", None, 0)], world.now)
     world.tracker.forget_other_names(set(), mark)
     assert (world.tracker.take(), world.tracker.revision) == ([], revision)
+    assert DESK not in world.tracker.channels_without_name()
     world.tracker.forget_other_names(set(), revision)
+    assert DESK in world.tracker.channels_without_name()
+    world.tracker.tell_names([DESK])
     assert [type(item) for item in world.tracker.take()] == [Guild, Channel]
 
 

@@ -9,7 +9,7 @@ import pytest
 from db_client.records import VoiceSession
 from gateway_listener.consent import Interval
 from gateway_listener.flags import FlagHistory
-from gateway_listener.recording import ChannelDecision, Channels, Hole
+from gateway_listener.recording import MOST_HOLES, ChannelDecision, Channels, Hole, Unrecorded
 from gateway_listener.sessions import sessions_of
 from gateway_listener.stays import Stay
 from tests.gateway_listener.harness import ADA, DESK, GUILD, NOON, Harness
@@ -100,6 +100,26 @@ def test_an_older_decision_that_comes_late_changes_nothing() -> None:
     assert channels.add([ChannelDecision(DESK, GUILD, 5, Hole(NOON, None)), newer])
     assert not channels.add([newer, ChannelDecision(DESK, GUILD, 7, Hole(NOON, NOON + 5))])
     assert channels.holes(DESK) == (Hole(NOON, NOON + 9), Hole(NOON + 9, None))
+
+
+def test_of_a_channel_that_is_closed_again_and_again_the_oldest_times_become_one(world: Harness) -> None:
+    """Its note does not grow for ever; what was recorded in between stands, and nothing is recorded while it is closed,
+    even if the stay is looked at again from its beginning."""
+    for _ in range(MOST_HOLES + 2):
+        for recorded in (False, True):
+            world.pass_ms(1000)
+            world.record(DESK, recorded)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    rows = world.rows()
+    assert len(rows) == MOST_HOLES + 3
+    noted = Unrecorded.from_json(world.notes[f"recording:{DESK}"])
+    assert len(noted.holes) == MOST_HOLES
+    assert noted.holes[0] == Hole(NOON + 1000, NOON + 6000)
+    (stay,) = world.tracker._ledger.stays_of(ADA, GUILD)
+    world.tracker._ledger.changed(stay, world.now)
+    world.ack()
+    assert world.rows() == [*rows[:1], *rows[3:]]
 
 
 async def test_the_whole_listener_follows_what_managers_decide(stage: Scene) -> None:

@@ -109,7 +109,7 @@ def session(session_id: str, start: int, end: int | None) -> VoiceSession:
 
 def test_changes_never_take_time_before_it_is_given_up() -> None:
     """Retractions, then sessions that shrink, then those that grow or are new."""
-    recorded = [session("a", 0, None), session("b", 5, 6)]
+    recorded = {"a": session("a", 0, None), "b": session("b", 5, 6)}
     desired = [session("c", 20, None), session("a", 0, 10)]
     assert [change if isinstance(change, str) else change.session_id for change in changes(recorded, desired)] == [
         "b",

@@ -369,8 +369,10 @@ class Watcher:
             self.harness.share()
 
     def compare(self) -> dict[str, int] | None:
-        """Compares the open sessions with the service's, when nothing waits; None if it cannot."""
-        return self.harness.compare() if self.settled else None
+        """Compares the open sessions with the service's, whatever is on its way; None if it cannot."""
+        tracker = self.harness.tracker
+        able = self.alive and self.followed and tracker.recording and tracker.sight.ready
+        return self.harness.compare() if able else None
 
     # --- what it could know ---
 
