@@ -101,6 +101,11 @@ class FlagHistory:
         """From `at` on, `flags` hold; says whether that is news."""
         if self.flags == flags:
             return False
+        self.say(at, flags)
+        return True
+
+    def say(self, at: int, flags: int) -> None:
+        """At `at` these flags hold, whether or not that is news."""
         earlier = self._earlier
         if isinstance(earlier, tuple):
             earlier = self._earlier = []
@@ -110,7 +115,6 @@ class FlagHistory:
         self.changed_at, self.flags = at, flags
         if len(earlier) >= MOST_CHANGES:
             del earlier[1 : MOST_CHANGES // 2]
-        return True
 
     def spent_until(self, moment: int) -> Durations:
         """Milliseconds in each state from the beginning to `moment`."""

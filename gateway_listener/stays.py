@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from db_client.records import VoiceSession
+from gateway_listener.edge import Edge
 from gateway_listener.flags import Durations, FlagHistory
 
 
@@ -21,10 +22,10 @@ def stay_ids() -> Callable[[], str]:
 class Stay:
     """One stay; times are milliseconds since 1970 UTC.
 
-    The true beginning lies between `not_before` (None: nobody can say) and `started_at`, the true end between
-    `ended_from` and `ended_until`. For what was seen live all of them are one moment. `recorded` holds the sessions
-    of this stay that were handed to the recorder, oldest first: what the next ones are compared with. Until there is
-    something to record `stay_id` is empty.
+    The true beginning lies between `not_before` and `started_at`, the true end between `ended_from` and `ended_until`
+    (see `edge`). For what was seen live all of them are one moment. `recorded` holds the sessions of this stay that
+    were handed to the recorder, oldest first: what the next ones are compared with. Until there is something to record
+    `stay_id` is empty.
     """
 
     stay_id: str
@@ -33,7 +34,7 @@ class Stay:
     user_id: int
     started_at: int
     started_by: str
-    not_before: int | None
+    not_before: int
     afk: bool
     history: FlagHistory
     ended_at: int | None = None
@@ -50,6 +51,14 @@ class Stay:
     """What was sent may have been cut or refused by a service that knew more than we did: it is to be sent again."""
     contested: bool = False
     """It was written in place of another listener's session once (`heal`)."""
+    proved_at: int = 0
+    """The last moment at which the person is known to have been there."""
+    ask_at: int = 0
+    """Discord is not asked about the person before."""
+
+    def end_at(self, edge: Edge, by: str) -> None:
+        """The stay is over, as `edge` says."""
+        self.end(edge.at, by, since=edge.earliest, until=edge.latest)
 
     def end(self, at: int, by: str, *, since: int, until: int) -> None:
         """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""
@@ -97,6 +106,7 @@ def recorded_stay(session: VoiceSession) -> Stay:
         afk=session.afk,
         history=_history(session),
         recorded=(session,),
+        proved_at=max(session.started_at, session.flags_at),
     )
 
 

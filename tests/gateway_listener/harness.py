@@ -112,6 +112,8 @@ class Harness:
         """A frame as it is on the wire; one that cannot be read is left out."""
         try:
             frame = frames.read(json.loads(text))
+        except frames.Malformed as problem:
+            frame = Frame(frames.Seen(), problem.sequence)
         except ValueError:
             return
         if frame is not None:
