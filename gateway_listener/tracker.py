@@ -290,7 +290,7 @@ class Tracker:
         self._look_again()
 
     def _lose_all(self, now: int) -> None:
-        """Something was sent and has not come, in whatever guild; no RESUME brings it back."""
+        """Something was sent before what comes now, and has not come, in whatever guild; no RESUME brings it back."""
         self.sight.missed = False
         self._write()
         for guild in self._guilds.values():
@@ -298,11 +298,12 @@ class Tracker:
         self.sight.wait_for(self._guilds, now)
         self.wants_renewal = "a jump in the sequence numbers"
 
-    def lose(self, guild_id: int, now: int) -> None:
-        """Something of the guild that came now was lost: the guild is unseen until its next roll call."""
-        guild = self._guild(guild_id)
-        self._lose_sight(guild, now)
-        self.wants_renewal = "a frame that cannot be read"
+    def lose(self, guild_id: int | None, now: int) -> None:
+        """Something that came now was lost of the guild, or (None) of any: it is unseen until its next roll call."""
+        now = self.pass_to(now)
+        self._write()
+        for guild in list(self._guilds.values()) if guild_id is None else [self._guild(guild_id)]:
+            self._lose_sight(guild, now)
 
     def _lose_sight(self, guild: GuildState, now: int) -> None:
         view = self._view(guild)
@@ -424,7 +425,8 @@ class Tracker:
 
     def _guild_unread(self, unread: frames.GuildUnread, now: int) -> None:
         self.presence.arrived(unread.guild_id)
-        self.lose(unread.guild_id, now)
+        self._lose_sight(self._guild(unread.guild_id), now)
+        self.wants_renewal = "a guild without its voice states"
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
         guild = self._guilds.get(gone.guild_id)
