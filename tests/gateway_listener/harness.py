@@ -67,11 +67,13 @@ class Harness:
         prefix: str = "stay",
         shard: tuple[int, int] = (0, 1),
         new_disk: bool = False,
+        ask_after_ms: int = 3_600_000,
     ) -> None:
         self.now = NOON
         self.shard = shard
         self.service = service or Service()
         self.tolerance_ms = tolerance_ms
+        self.ask_after_ms = ask_after_ms
         self.notes: dict[str, str] = {}
         self.queue: list[Record] = []
         self.delivering = True
@@ -93,7 +95,9 @@ class Harness:
             self._settle()
 
     def _new_tracker(self) -> Tracker:
-        tracker = Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+        tracker = Tracker(
+            new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms, ask_after_ms=self.ask_after_ms
+        )
         tracker.presence.ours = True
         return tracker
 
