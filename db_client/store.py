@@ -211,6 +211,7 @@ class Store:
         """Adds one to a counter of the queue file; see `statistics`."""
         self._own_delivery()
         self._sender.count(name, label)
+
     def subjects(self) -> tuple[set[int], set[str]]:
         """Whom the records that wait are about, and the keys of those that have one. Raises NotKept."""
         self._own_delivery()

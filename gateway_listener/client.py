@@ -27,7 +27,7 @@ import yarl
 
 from gateway_listener.application import OtherApplication
 from gateway_listener.budget import Backoff
-from gateway_listener.frames import value_of
+from gateway_listener.frames import VoiceState, value_of, voice_state_of
 from gateway_listener.pulse import Pulse
 from gateway_listener.settings import WHERE_IT_IS, Settings
 
@@ -47,6 +47,7 @@ PATIENCE = 2
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes
 ANSWER_WITHIN = 15.0
 NOT_THERE = frozenset({50001, 10004})
+NOT_IN_VOICE = 10065
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
 WHAT_TO_DO = {
@@ -153,6 +154,8 @@ class Client(discord.Client):
         self._longest_pause = settings.timing.longest_pause
         self._beat = min(1.0, settings.timing.answer_within / 4)
         self._session: _Session | None = None
+        self.renewal: str | None = None
+        """Why the session is to be a fresh one."""
         parsers = self._connection.parsers
         for name in parsers.keys() - NEEDED_PARSERS:
             del parsers[name]
@@ -188,6 +191,16 @@ class Client(discord.Client):
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.http.request(discord.http.Route("GET", "/gateway")), ANSWER_WITHIN)
 
+    async def voice_channel_of(self, guild_id: int, user_id: int) -> VoiceState | None:
+        """Where the person is in the guild, as Discord's API says; None if it does not say."""
+        try:
+            answer: object = await asyncio.wait_for(self.http.get_voice_state(guild_id, user_id), ANSWER_WITHIN)
+        except discord.NotFound as refusal:
+            return VoiceState(guild_id, user_id, None, 0) if refusal.code == NOT_IN_VOICE else None
+        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
+            return None
+        return voice_state_of(guild_id, user_id, answer)
+
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Waits until the budget allows an IDENTIFY, instead of the five seconds of discord.py."""
         await self._may_identify()
@@ -207,8 +220,8 @@ class Client(discord.Client):
             self._on_hang_up()
             if self.is_closed():
                 return
-            if self._pulse.unanswered >= PATIENCE:
-                self._session = None
+            if self._pulse.unanswered >= PATIENCE or self.renewal is not None:
+                self._session = self.renewal = None
             self._counts["reconnects"] += 1
             pause = 0.0 if worked >= WORKED else backoff.delay()
             log.info("the gateway connection is made anew", extra={"cause": cause, "after": f"{pause:.1f} s"})
@@ -220,7 +233,7 @@ class Client(discord.Client):
         try:
             while not reading.done():
                 await asyncio.wait({reading}, timeout=self._beat)
-                complaint = self._pulse.complaint(time.monotonic())
+                complaint = self.renewal or self._pulse.complaint(time.monotonic())
                 if complaint is not None and not reading.done():
                     log.warning("the gateway does not answer", extra={"cause": complaint})
                     self._counts["complaints"] += 1

@@ -102,6 +102,11 @@ class FlagHistory:
         """From `at` on, `flags` hold; says whether that is news."""
         if self.flags == flags:
             return False
+        self.say(at, flags)
+        return True
+
+    def say(self, at: int, flags: int) -> None:
+        """At `at` these flags hold, whether or not that is news."""
         earlier = self._earlier
         if isinstance(earlier, tuple):
             earlier = self._earlier = []
@@ -111,7 +116,6 @@ class FlagHistory:
         self.changed_at, self.flags = at, flags
         if len(earlier) >= MOST_CHANGES:
             del earlier[1 : MOST_CHANGES // 2]
-        return True
 
     def shift(self, move: Callable[[int], int]) -> None:
         """Every moment becomes another; what was spent stays."""

@@ -19,7 +19,8 @@ from program import fast_json
 VOICE, STAGE = 2, 13
 NAMED_TYPES = frozenset({VOICE, STAGE})
 HIDDEN = "___hidden___"
-"""What Discord calls a channel that the bot may not view."""
+HIDDEN_FLAG = 1 << 17
+"""What Discord calls a channel that the bot may not view, and the flag that it sends with it."""
 
 _MUTED, _DEAFENED = int(Flags.MUTED), int(Flags.DEAFENED)
 _VIDEO, _STREAM = int(Flags.VIDEO), int(Flags.STREAM)
@@ -32,6 +33,8 @@ class Malformed(ValueError):
     """
 
     user_id: int | None = None
+    sequence: int | None = None
+    """Its number within the gateway session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,12 @@ class VoiceState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """A voice or stage channel; `kind` is Discord's channel type, `name` empty where the bot may not know it."""
+    """A voice or stage channel; `kind` is Discord's channel type. If it is hidden from the bot, `name` is empty."""
 
     channel_id: int
     name: str
     kind: int
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,13 @@ class RollCall:
 @dataclass(frozen=True, slots=True)
 class GuildUnavailable:
     """An outage: what happens in the guild is not seen until its next roll call."""
+
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuildUnread:
+    """GUILD_CREATE without its voice states: who is in the guild is not known until its next roll call."""
 
     guild_id: int
 
@@ -143,6 +154,7 @@ Content: TypeAlias = (
     | VoiceState
     | RollCall
     | GuildUnavailable
+    | GuildUnread
     | GuildGone
     | GuildChanged
     | ChannelChanged
@@ -158,7 +170,6 @@ class Frame(NamedTuple):
 
 
 _SEEN = Seen()
-SEEN = Frame(_SEEN)
 _ACK = Frame(Ack())
 
 
@@ -221,10 +232,13 @@ def _name(data: Mapping[str, Any]) -> str:
 
 
 def _channel(data: Mapping[str, Any]) -> ChannelInfo:
+    flags = data.get("flags")
+    hidden = data.get("name") == HIDDEN or bool(isinstance(flags, int) and flags & HIDDEN_FLAG)
     return ChannelInfo(
         channel_id=snowflake(data["id"]),
-        name="" if data.get("name") == HIDDEN else _name(data),
+        name="" if hidden else _name(data),
         kind=int(data["type"]),
+        hidden=hidden,
     )
 
 
@@ -248,12 +262,12 @@ def _user_of(state: object) -> int | None:
         return None
 
 
-def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable:
+def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable | GuildUnread:
     guild_id = snowflake(data["id"])
     if data.get("unavailable"):
         return GuildUnavailable(guild_id)
     if not isinstance(data.get("voice_states"), list):
-        raise Malformed("a guild without its voice states says nothing about who is there")
+        return GuildUnread(guild_id)
     members, _ = _readable(lambda member: (snowflake(member["user"]["id"]), _is_bot(member)), data.get("members"))
     bots = {user_id for user_id, is_bot in members if is_bot}
 
@@ -354,14 +368,28 @@ def _interval(data: object) -> int:
 def _dispatch(frame: dict[str, Any]) -> Frame:
     kind = frame.get("t")
     make = _DISPATCHES.get(kind) if isinstance(kind, str) else None
+    number = frame.get("s")
+    sequence = number if isinstance(number, int) else None
     if make is None:
-        return SEEN
-    sequence = frame.get("s")
+        return Frame(_SEEN, sequence)
     try:
-        return Frame(make(frame.get("d")), sequence if isinstance(sequence, int) else None)
+        return Frame(make(frame.get("d")), sequence)
     except Malformed as problem:
         malformed = Malformed(f"{kind}: {problem}")
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         malformed = Malformed(f"{kind}: {type(problem).__name__}")
     malformed.user_id = _user_of(frame.get("d"))
+    malformed.sequence = sequence
     raise malformed
+
+
+def voice_state_of(guild_id: int, user_id: int, answer: object) -> VoiceState | None:
+    """Where the API says that the person is (Get User Voice State); None if it is not about them, or cannot be read.
+
+    https://discord.com/developers/docs/resources/voice#get-user-voice-state
+    """
+    try:
+        state = _voice_state({**answer, "guild_id": guild_id}) if isinstance(answer, dict) else None
+    except (Malformed, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return state if isinstance(state, VoiceState) and state.user_id == user_id else None

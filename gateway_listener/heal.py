@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 
 from db_client.records import VoiceSession
+from gateway_listener.edge import Unseen, What, edge
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
 from gateway_listener.notes import open_key
@@ -88,8 +89,8 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
 
 
 def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) -> None:
-    """A session of someone who is not there: a stay that we remember says when it ended, else it was at the latest
-    before our roll call; what it had when last written is kept."""
+    """A session of someone who is not there: a stay that we remember says when it ended, else nobody looked between
+    when it was last written and our roll call."""
     ledger.revision = max(ledger.revision, row.revision)
     stay = recorded_stay(row)
     remembered = [
@@ -101,8 +102,8 @@ def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) 
         known = remembered[0]
         stay.end(known.ended_at or 0, known.ended_by or "", since=known.ended_from, until=known.ended_until)
     else:
-        last_written = max(row.started_at, row.flags_at)
-        looked_at = max(last_written, now if guild is None else guild.seen_since or now)
-        stay.end(last_written, "guild_left" if guild is None else "roll_call", since=last_written, until=looked_at)
+        looked_at = now if guild is None else guild.seen_since or now
+        gone = edge(What.GONE, Unseen(), stay.proved_at, looked_at)
+        stay.end_at(gone, "guild_left" if guild is None else "roll_call")
     ledger.enter(stay, now)
     ledger.ended(stay, now)

@@ -21,7 +21,7 @@ from gateway_listener.client import prepare
 from gateway_listener.clock import STEP_MS, Clock
 from gateway_listener.consent_feed import ConsentFeed
 from gateway_listener.dates import dates
-from gateway_listener.frames import Ack, Content, Hello, Malformed, Ready, Resumed, VoiceState, read
+from gateway_listener.frames import Ack, Content, Frame, Hello, Malformed, Ready, Resumed, Seen, VoiceState, read
 from gateway_listener.lateness import TURN_EVERY, Lateness
 from gateway_listener.notes import APPLICATION, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Item, Note
@@ -68,7 +68,11 @@ class Listener:
         self._beats: set[asyncio.Task[None]] = set()
         self._told_late = False
         self._told_clock = False
-        self._tracker = Tracker(new_id=new_id or stay_ids(), tolerance_ms=settings.gap_tolerance_ms)
+        self._tracker = Tracker(
+            new_id=new_id or stay_ids(),
+            tolerance_ms=settings.gap_tolerance_ms,
+            ask_after_ms=int(settings.timing.ask_presence_after * 1000),
+        )
         self._recorder = Recorder(self._store, steady=steady)
         self._counts: Counter[str] = Counter()
         self._drift: Counter[str] = Counter()
@@ -187,7 +191,7 @@ class Listener:
             if problem.user_id is None or self._tracker.tracks(problem.user_id):
                 self._counts["malformed"] += 1
                 log.warning("a frame was left out", extra={"reason": str(problem)})
-            return
+            frame = Frame(Seen(), problem.sequence)  # it has come, whatever was in it
         if frame is None:
             return
         now = self._clock.steady_ms()
@@ -203,6 +207,8 @@ class Listener:
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
             if proof or type(frame.content) is not VoiceState:
                 self._tell_failure(problem)
+        if self._tracker.wants_renewal is not None and self._supervisor is not None:
+            self._supervisor.renew(self._tracker.wants_renewal)
         if self._handing_over is None and self._hand_over():
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
 
@@ -396,15 +402,21 @@ class Listener:
         self._hand_over()
 
     async def _ask(self) -> None:
-        """Asks Discord about one guild, if there is one of which it is not known whether the bot is in it."""
+        """Asks one thing: whether the bot is in a guild that Discord does not name, or else where somebody is of whom
+        nothing was heard for long."""
         supervisor = self._supervisor
+        if supervisor is None:
+            return
         presence = self._tracker.presence
         guild_id = presence.question(self._clock.now()) if presence.ours else None
-        if guild_id is None or supervisor is None:
-            return
-        is_there = await supervisor.is_in(guild_id)
-        if self._tracker.answer(guild_id, is_there, self._clock.now()):
-            log.info("the bot is no longer in a server: unless it is invited again, the data go after thirty days")
+        if guild_id is not None:
+            is_there = await supervisor.is_in(guild_id)
+            if self._tracker.answer(guild_id, is_there, self._clock.now()):
+                log.info("the bot is no longer in a server: unless it is invited again, the data go after thirty days")
+        elif (question := self._tracker.question(self._clock.now())) is not None:
+            state = await supervisor.voice_channel_of(question.guild_id, question.user_id)
+            self._counts["asked_about_people"] += 1
+            self._tracker.answered(question, state, self._clock.now())
         self._hand_over()
 
     def _share_if_moved(self) -> None:

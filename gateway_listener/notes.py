@@ -9,6 +9,7 @@
 | `consent_seq` | the last rows of the consent log that were followed, each with its interaction |
 | `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
 | `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
+| `there:<guild_id>` | the bot is in the guild, as this disk's listener knows |
 | `left:<guild_id>` | since when the bot is, or was, not in a guild |
 | `recording:<channel_id>` | guild, version and times of a channel that is, or was, not recorded |
 | `identifies` | when IDENTIFY was sent in the last day |
@@ -33,7 +34,6 @@ BASELINE = "baseline"
 CONSENT_SEQ = "consent_seq"
 IDENTIFIES = "identifies"
 WATERMARK = "watermark"
-NEVER = 0
 
 
 def open_key(session_id: str) -> str:
@@ -49,6 +49,11 @@ def recording_key(channel_id: int) -> str:
 def unseen_key(guild_id: int) -> str:
     """The note of when a guild in an outage was last seen."""
     return f"unseen:{guild_id}"
+
+
+def there_key(guild_id: int) -> str:
+    """The note of a guild in which the bot is."""
+    return f"there:{guild_id}"
 
 
 def left_key(guild_id: int) -> str:
@@ -101,6 +106,8 @@ class Memory:
     """Up to when guilds were seen that were not seen up to the watermark (None: never)."""
     sights: list[GuildSight] = field(default_factory=list)
     """What the service has of that, if it was asked."""
+    there: set[int] = field(default_factory=set)
+    """The guilds in which the bot was."""
     away: dict[int, int] = field(default_factory=dict)
     """By guild: since when the bot is, or was, not in it."""
     unrecorded: dict[int, Unrecorded] = field(default_factory=dict)
@@ -187,7 +194,7 @@ def _guild_of(kind: str, name: str, value: str) -> int | None:
         return session.guild_id if isinstance(session, VoiceSession) else None
     if kind == "recording":
         return Unrecorded.from_json(value).guild_id
-    return int(name) if kind in ("unseen", "left") else None
+    return int(name) if kind in ("unseen", "there", "left") else None
 
 
 def _take(memory: Memory, kind: str, name: str, value: str) -> None:
@@ -200,6 +207,8 @@ def _take(memory: Memory, kind: str, name: str, value: str) -> None:
         memory.consents[int(name)] = Decision(int(version), int(name), "in", int(at))
     elif kind == "unseen":
         memory.unseen[int(name)] = int(value) or None
+    elif kind == "there":
+        memory.there.add(int(name))
     elif kind == "left":
         memory.away[int(name)] = int(value)
     elif kind == "recording":

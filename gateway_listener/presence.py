@@ -13,7 +13,7 @@ from db_client.records import GuildPresence
 from db_client.upkeep_statements import ABSENCE_COUNTS_MS, LEFT_GUILD_DAYS
 from gateway_listener.clock import NEAR_MS
 from gateway_listener.ledger import Ledger
-from gateway_listener.notes import left_key
+from gateway_listener.notes import left_key, there_key
 from gateway_listener.outbox import Note
 
 LEFT_MS = LEFT_GUILD_DAYS * 24 * 60 * 60 * 1000
@@ -25,12 +25,14 @@ TRY_AGAIN_MS = 10 * 60 * 1000
 class Presence:
     """In which guilds of the shard the bot is; what is to be said goes into the ledger's items.
 
-    `here`: the guilds that Discord names in this gateway session; None before READY. `ours`: it is known that the data
-    are our application's; before that nothing is said of what was noticed.
+    `here`: the guilds that Discord names in this gateway session; None before READY. `there`: those that it named last,
+    in this run or an earlier one on this disk. `ours`: it is known that the data are our application's; before that
+    nothing is said of what was noticed.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self.here: set[int] | None = None
+        self.there: set[int] = set()
         self._ledger = ledger
         self.ours = False
         self._said: set[int] = set()
@@ -43,11 +45,13 @@ class Presence:
         self._ask_at: dict[int, int] = {}
         self._asking: int | None = None
 
-    def recall(self, away: Mapping[int, int], watermark: int | None, now: int) -> None:
+    def recall(self, there: Collection[int], away: Mapping[int, int], watermark: int | None, now: int) -> None:
         """Takes up what an earlier run noted, and when it saw the gateway last.
 
         If that was so long ago, the bot may have been out of any guild since, and another listener may have seen it.
         """
+        if self.here is None:
+            self.there.update(there)
         self._away.update(away)
         if watermark is not None and now - watermark >= LEFT_MS:
             for guild_id in self._ledger.channels.guild_ids() - self._away.keys():
@@ -59,6 +63,8 @@ class Presence:
         """READY: the bot is in these guilds; of others of the shard nothing is known."""
         self.here = set()
         self._ask_at.clear()
+        for guild_id in self.there.difference(guild_ids):
+            self._forget_there(guild_id)
         for guild_id in guild_ids:
             self.arrived(guild_id)
 
@@ -66,6 +72,9 @@ class Presence:
         """The bot is in the guild. That is said once a run, and again whenever something else was."""
         if self.here is not None:
             self.here.add(guild_id)
+        if guild_id not in self.there:
+            self.there.add(guild_id)
+            self._ledger.items.append(Note(there_key(guild_id), "1"))
         self._heard_of(guild_id)
         if guild_id not in self._said:
             self._said.add(guild_id)
@@ -75,6 +84,7 @@ class Presence:
         """The bot is not in the guild, as is noticed now, whenever it left."""
         if self.here is not None:
             self.here.discard(guild_id)
+        self._forget_there(guild_id)
         self._heard_of(guild_id)
         self._said.discard(guild_id)
         self._left[guild_id] = now
@@ -87,6 +97,11 @@ class Presence:
         self._doubted.pop(guild_id, None)
         if guild_id == self._asking:
             self._asking = None
+
+    def _forget_there(self, guild_id: int) -> None:
+        if guild_id in self.there:
+            self.there.discard(guild_id)
+            self._ledger.items.append(Note(there_key(guild_id), None))
 
     def _note_away(self, guild_id: int, since: int) -> None:
         self._away[guild_id] = since

@@ -112,7 +112,7 @@ def _part(stay: Stay, window: Interval | _Window, revision: int) -> VoiceSession
         revision,
         end if over else None,
         (window.ended_by if ended_by_window else stay.ended_by or window.ended_by) if over else None,
-        (0 if ended_by_window else _end_within(stay, window, end)) if over else None,
+        (0 if ended_by_window and end <= stay.ended_from else _end_within(stay, window, end)) if over else None,
         stay.afk,
         *history.spent(start, counted_to),
         0 if over else history.flags,
@@ -124,13 +124,13 @@ def _surely_within(window: Interval | _Window, stay: Stay) -> bool:
     """False for a stay that nobody ever saw, if it may have been before the window: a visit without consent."""
     if stay.ended_at is None or stay.ended_from >= stay.started_at:
         return True
-    return stay.not_before is not None and window.from_at <= stay.not_before
+    return window.from_at <= stay.not_before
 
 
 def _earliest_start(stay: Stay, window: Interval | _Window) -> int:
     """The session cannot have begun before the consent, however long the person may have been there."""
     not_before = stay.not_before
-    if not_before is None or not_before < window.from_at:
+    if not_before < window.from_at:
         return window.from_at
     return not_before if not_before < stay.started_at else stay.started_at
 

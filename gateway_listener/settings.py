@@ -29,6 +29,8 @@ class Timing:
     first_read_within: float = 3.0
     ask_every: float = 1.0
     """Discord is asked so often about a guild that it does not name; it bans who is refused 10,000 times in 10 min."""
+    ask_presence_after: float = 3600.0
+    """Without a sign of life for so long, somebody in voice is asked about."""
     share_every: float = 30.0
     last_delivery_within: float = 5.0
     late: float = 0.5

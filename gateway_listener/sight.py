@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from gateway_listener.edge import LIVE, NEVER, Live, Unseen
 from gateway_listener.frames import Frame, Ready, Resumed
 
 # Guilds whose roll call has not come so long after READY are taken to be in an outage.
@@ -23,6 +24,8 @@ class Sight:
         """Frames are being read late: they may be as old as this."""
         self.ready = False
         self.replaying = True
+        self.missed = False
+        """The numbers say that something came before the last frame, and it did not."""
         self._session_id: str | None = None
         self._sequence = 0
         self._awaited: set[int] = set()
@@ -32,13 +35,16 @@ class Sight:
 
     def repeats(self, frame: Frame) -> bool:
         """True for a dispatch that this gateway session has sent before: duplicates and old sequence numbers."""
+        sequence = frame.sequence
         if isinstance(frame.content, Ready):
-            return frame.content.session_id == self._session_id
-        if frame.sequence is None or isinstance(frame.content, Resumed):
-            return False
-        if frame.sequence <= self._sequence:
-            return True
-        self._sequence = frame.sequence
+            if frame.content.session_id == self._session_id:
+                return True
+            self._session_id, self._sequence, self.missed = frame.content.session_id, sequence or 0, False
+        elif sequence is not None:
+            if sequence <= self._sequence:
+                return not isinstance(frame.content, Resumed)
+            self.missed = sequence > self._sequence + 1 and self._sequence > 0
+            self._sequence = sequence
         return False
 
     def connect(self) -> None:
@@ -49,14 +55,17 @@ class Sight:
         """RESUMED: everything missed has been replayed."""
         self.replaying, self.ready = False, True
 
-    def begin_session(self, session_id: str, awaited: Iterable[int], now: int) -> None:
-        """READY: these guilds are still to send their roll calls, and until then the kept watermark waits for them."""
-        self._session_id, self._sequence = session_id, 0
+    def begin_session(self, awaited: Iterable[int], now: int) -> None:
+        """READY: these guilds are still to send their roll calls."""
+        self.wait_for(awaited, now)
+        self.replaying, self.ready = False, True
+
+    def wait_for(self, awaited: Iterable[int], now: int) -> None:
+        """Until these guilds have sent their roll calls the kept watermark waits for them, for a while."""
         self._awaited = set(awaited)
         if self._awaited and not self._holding:
             self._holding, self._held = True, self.watermark
         self._overdue_at = now + SETTLING_MS
-        self.replaying, self.ready = False, True
 
     def shift(self, move: Callable[[int], int]) -> None:
         """Every moment becomes another."""
@@ -76,10 +85,16 @@ class Sight:
         if not self.replaying and self.late_since is None:
             self.watermark = now
 
-    def seen_until(self, now: int) -> int | None:
-        """The last moment before which nothing that is read at `now` can have happened; None: nobody knows one."""
+    def view(self) -> Live | Unseen:
+        """How what is read now is seen, in a guild of which nothing else speaks against that."""
         if self.replaying:
-            return self.watermark
+            return Unseen(self.watermark or NEVER)
+        return LIVE if self.late_since is None else Unseen(self.late_since)
+
+    def proof(self, now: int) -> int:
+        """What is read at `now` was true at this moment or after it."""
+        if self.replaying:
+            return self.watermark or NEVER
         return now if self.late_since is None else self.late_since
 
     def overdue(self, now: int) -> set[int]:

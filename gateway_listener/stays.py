@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from db_client.records import VoiceSession
+from gateway_listener.edge import Edge
 from gateway_listener.flags import Durations, FlagHistory
 
 
@@ -21,10 +22,10 @@ def stay_ids() -> Callable[[], str]:
 class Stay:
     """One stay; times are milliseconds since 1970 UTC.
 
-    The true beginning lies between `not_before` (None: nobody can say) and `started_at`, the true end between
-    `ended_from` and `ended_until`. For what was seen live all of them are one moment. `recorded` holds the sessions
-    of this stay that were handed to the recorder, oldest first: what the next ones are compared with. Until there is
-    something to record `stay_id` is empty.
+    The true beginning lies between `not_before` and `started_at`, the true end between `ended_from` and `ended_until`
+    (see `edge`). For what was seen live all of them are one moment. `recorded` holds the sessions of this stay that
+    were handed to the recorder, oldest first: what the next ones are compared with. Until there is something to record
+    `stay_id` is empty.
     """
 
     stay_id: str
@@ -33,7 +34,7 @@ class Stay:
     user_id: int
     started_at: int
     started_by: str
-    not_before: int | None
+    not_before: int
     afk: bool
     history: FlagHistory
     ended_at: int | None = None
@@ -51,6 +52,14 @@ class Stay:
     older: Stay | None = field(default=None, repr=False)
     newer: Stay | None = field(default=None, repr=False)
     """The person's stays beside it in the ledger, which alone changes these."""
+    proved_at: int = 0
+    """The last moment at which the person is known to have been there."""
+    ask_at: int = 0
+    """Discord is not asked about the person before."""
+
+    def end_at(self, edge: Edge, by: str) -> None:
+        """The stay is over, as `edge` says."""
+        self.end(edge.at, by, since=edge.earliest, until=edge.latest)
 
     def end(self, at: int, by: str, *, since: int, until: int) -> None:
         """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""
@@ -70,11 +79,12 @@ class Stay:
     def shift(self, move: Callable[[int], int]) -> None:
         """Every moment becomes another; what was handed to the recorder stays as it was handed over."""
         self.started_at = move(self.started_at)
-        self.not_before = None if self.not_before is None else move(self.not_before)
+        self.not_before = move(self.not_before) if self.not_before else self.not_before
         self.ended_at = None if self.ended_at is None else move(self.ended_at)
         self.ended_from, self.ended_until = move(self.ended_from), move(self.ended_until)
         self.seen_until = None if self.seen_until is None else move(self.seen_until)
         self.over_since = move(self.over_since)
+        self.proved_at, self.ask_at = move(self.proved_at), move(self.ask_at)
         self.history.shift(move)
 
     def has_recorded(self, session_id: str) -> bool:
@@ -104,6 +114,7 @@ def recorded_stay(session: VoiceSession) -> Stay:
         afk=session.afk,
         history=_history(session),
         recorded=(session,),
+        proved_at=max(session.started_at, session.flags_at),
     )
 
 

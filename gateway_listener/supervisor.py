@@ -12,7 +12,7 @@ import aiohttp
 
 from gateway_listener.budget import Backoff, IdentifyBudget
 from gateway_listener.client import Client, GatewayLost, live
-from gateway_listener.frames import Content
+from gateway_listener.frames import Content, VoiceState
 from gateway_listener.pulse import Pulse
 from gateway_listener.settings import Settings
 
@@ -106,6 +106,15 @@ class Supervisor:
         """Asks Discord's API for something, so that `http_trace` sees an answer."""
         if self._client is not None:
             await self._client.ask_time()
+
+    async def voice_channel_of(self, guild_id: int, user_id: int) -> VoiceState | None:
+        """Where the person is in the guild, as Discord's API says; None if it does not say."""
+        return None if self._client is None else await self._client.voice_channel_of(guild_id, user_id)
+
+    def renew(self, cause: str) -> None:
+        """Asks for a fresh session; repeats while one is under way are one."""
+        if self._client is not None:
+            self._client.renewal = cause
 
     def felt(self, content: Content) -> None:
         """A frame came."""

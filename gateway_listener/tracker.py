@@ -21,16 +21,17 @@ from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSe
 from gateway_listener import frames, heal
 from gateway_listener.clock import NEAR_MS
 from gateway_listener.consent import Decision
+from gateway_listener.edge import LIVE, NEVER, Edge, Live, Unseen, What, edge, last_known
 from gateway_listener.flags import FlagHistory
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import REMEMBERED_MS, Ledger
 from gateway_listener.naming import Naming
-from gateway_listener.notes import BASELINE, NEVER, Memory, open_key, past, unseen_key
+from gateway_listener.notes import BASELINE, Memory, open_key, past, unseen_key
 from gateway_listener.outbox import Item, Note
 from gateway_listener.presence import Presence
-from gateway_listener.reconcile import Seat, last_known, reconcile
 from gateway_listener.recording import ChannelDecision
 from gateway_listener.sight import Sight
+from gateway_listener.signs import Question, Signs
 from gateway_listener.stays import Stay, recorded_stay
 from gateway_listener.unseen import UnseenGuilds
 
@@ -43,6 +44,7 @@ _OF_THE_CONNECTION = frozenset(
         frames.Resumed,
         frames.RollCall,
         frames.GuildUnavailable,
+        frames.GuildUnread,
         frames.GuildGone,
     }
 )
@@ -51,10 +53,11 @@ _OF_THE_CONNECTION = frozenset(
 class Tracker:
     """Who is in voice, what of it may be recorded, and since when the gateway is being seen.
 
-    `new_id` makes ids for stays: unique, without '-'. `tolerance_ms` is the longest unseen gap that a stay survives.
+    `new_id` makes ids for stays: unique, without '-'. `tolerance_ms` is the longest unseen gap that a stay survives;
+    without a sign of life for `ask_after_ms`, a person is asked about (`question`).
     """
 
-    def __init__(self, *, new_id: Callable[[], str], tolerance_ms: int) -> None:
+    def __init__(self, *, new_id: Callable[[], str], tolerance_ms: int, ask_after_ms: int = 3_600_000) -> None:
         self.counts: Counter[str] = Counter()
         self.sight = Sight()
         self._tolerance = tolerance_ms
@@ -69,6 +72,11 @@ class Tracker:
         self._unseen_noted: dict[int, int | None] = {}
         self._unseen_told = UnseenGuilds()
         self._held_back: dict[Stay, None] = {}
+        self._begun_in_doubt: list[Stay] = []
+        """Stays that began with what was replayed, or read late."""
+        self._signs = Signs(ask_after_ms)
+        self.wants_renewal: str | None = None
+        """Why a fresh gateway session is asked for: what was lost on this one comes back with no other."""
         self.presence = Presence(self._ledger)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             frames.VoiceState: self._voice_state,
@@ -77,6 +85,7 @@ class Tracker:
             frames.Hello: self._hello,
             frames.RollCall: self._roll_call,
             frames.GuildUnavailable: self._guild_unavailable,
+            frames.GuildUnread: self._guild_unread,
             frames.GuildGone: self._guild_gone,
             frames.GuildChanged: self._guild_changed,
             frames.ChannelChanged: self._channel_changed,
@@ -95,12 +104,14 @@ class Tracker:
         proof = self.is_proof(content)
         if proof:
             self._noticed_at = now
-        handle = self._handlers.get(type(content))
-        if handle is not None:
-            if self.sight.repeats(frame):
-                if proof:
-                    self.counts["repeated"] += 1
-            else:
+        if self.sight.repeats(frame):
+            if proof:
+                self.counts["repeated"] += 1
+        else:
+            if self.sight.missed:
+                self._lose_all(now)
+            handle = self._handlers.get(type(content))
+            if handle is not None:
                 if type(content) in _OF_THE_CONNECTION:
                     self._write()
                 handle(content, now)
@@ -108,6 +119,8 @@ class Tracker:
             self.sight.saw(now)
             for guild_id in self.sight.overdue(now):
                 self._note_unseen(self._guild(guild_id))
+            if self._signs and self.sight.view() is LIVE:
+                self._judge(now)
 
     def is_proof(self, content: frames.Content) -> bool:
         """True if no stranger can have caused it: only that may move what is stored of how far the gateway was seen."""
@@ -159,8 +172,8 @@ class Tracker:
         self._ledger.channels.recall(memory.unrecorded)
         for guild_id in {*memory.unseen, *(session.guild_id for session in memory.sessions)}:
             guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
-            if guild.seen_since is None and guild.unseen_since is None:
-                guild.unseen_since, guild.restored = memory.unseen.get(guild_id, memory.watermark), True
+            if guild.seen_since is None and guild.unseen.since == NEVER:
+                guild.unseen = Unseen(memory.unseen.get(guild_id, memory.watermark) or NEVER, by_earlier_run=True)
         self._unseen_noted.update(memory.unseen)
         if memory.noted:
             self._unseen_told.recall(memory.unseen)
@@ -168,10 +181,11 @@ class Tracker:
             self._unseen_told.compare(memory.sights)
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
             self._ledger.revision = max(self._ledger.revision, session.revision)
-            self._take_up(session, memory.unseen.get(session.guild_id, memory.watermark))
+            since = memory.unseen.get(session.guild_id, memory.watermark)
+            self._take_up(session, Unseen(since or NEVER, by_earlier_run=True))
         if not memory.noted:
             self._ledger.items.extend(Note(open_key(s.session_id), s.to_json()) for s in memory.sessions)
-        self.presence.recall(memory.away, memory.watermark, now)
+        self.presence.recall(memory.there, memory.away, memory.watermark, now)
         if self.presence.here is not None:
             for guild_id in self._guilds.keys() - self.presence.here:
                 self._leave(self._guilds[guild_id], now)
@@ -203,6 +217,7 @@ class Tracker:
         self._now = move(self._now)
         self._noticed_at = move(self._noticed_at)
         self.sight.shift(move)
+        self._signs.shift(move)
         self.presence.shift(move)
         for guild in self._guilds.values():
             guild.shift(move)
@@ -334,18 +349,47 @@ class Tracker:
         self.sight.resume()
         self._look_again()
 
+    def _lose_all(self, now: int) -> None:
+        """Something was sent before what comes now, and has not come, in whatever guild; no RESUME brings it back."""
+        self.sight.missed = False
+        self._write()
+        for guild in self._guilds.values():
+            guild.lose_sight(self.sight.watermark or NEVER)
+        self.sight.wait_for(self._guilds, now)
+        self.wants_renewal = "a jump in the sequence numbers"
+
+    def lose(self, guild_id: int | None, now: int) -> None:
+        """Something that came now was lost of the guild, or (None) of any: it is unseen until its next roll call."""
+        now = self.pass_to(now)
+        self._write()
+        for guild in list(self._guilds.values()) if guild_id is None else [self._guild(guild_id)]:
+            self._lose_sight(guild, now)
+
+    def _lose_sight(self, guild: GuildState, now: int) -> None:
+        view = self._view(guild)
+        guild.lose_sight(view.since if isinstance(view, Unseen) else now)
+        self._note_unseen(guild)
+        self.sight.came(guild.guild_id)
+
     def _hold_back(self, stay: Stay) -> None:
         """A decision about somebody who cannot be seen: it is known of their stay only until when it was seen."""
-        last_seen = self._last_seen(self._guild(stay.guild_id), self._now)
-        before, until = stay.seen_until, stay.started_at if last_seen is None else last_seen
-        stay.seen_until = until if until < self._now else None
+        until = last_known(self._view(self._guild(stay.guild_id)), stay.proved_at, self._now)
+        before, stay.seen_until = stay.seen_until, until if until < self._now else None
         if stay.seen_until is not None:
             self._held_back[stay] = None
         if stay.seen_until != before:
             self._ledger.changed(stay, self._now, since=until if before is None else min(before, until))
 
     def _look_again(self) -> None:
-        """Stays that were held back, and can be seen again."""
+        """Stays that were held back, or began in doubt, and can be seen again."""
+        begun, self._begun_in_doubt = self._begun_in_doubt, []
+        for stay in begun:
+            if stay.ended_at is not None:
+                continue
+            if self._view(self._guild(stay.guild_id)) is LIVE:
+                stay.proved_at = max(stay.proved_at, stay.started_at)
+            else:
+                self._begun_in_doubt.append(stay)
         held_back, self._held_back = self._held_back, {}
         for stay in held_back:
             if stay.ended_at is None and stay.seen_until is not None:
@@ -353,23 +397,23 @@ class Tracker:
 
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
-        watermark = self.sight.watermark
+        watermark = self.sight.watermark or NEVER
         known = self._known_guilds()
-        self.presence.ready(ready.guild_ids)
         for guild_id in ready.guild_ids - known.keys():
-            guild = self._guild(guild_id)
-            guild.unseen_since, guild.restored = watermark, True
+            self._guild(guild_id).unseen = Unseen(watermark if guild_id in self.presence.there else NEVER, True)
+        self.presence.ready(ready.guild_ids)
         for guild in list(self._guilds.values()):
             guild.lose_sight(watermark)
             if guild.guild_id not in ready.guild_ids:
                 self._leave(guild, now)
-        self.sight.begin_session(ready.session_id, self._guilds, now)
+        self.sight.begin_session(self._guilds, now)
+        self.wants_renewal = None
 
     def _note_unseen(self, guild: GuildState) -> None:
         if guild.seen_since is None:
-            self._unseen_noted[guild.guild_id] = guild.unseen_since
+            self._unseen_noted[guild.guild_id] = guild.unseen.since or None
             if self.recording:
-                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen_since or NEVER)))
+                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen.since)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)
@@ -394,74 +438,109 @@ class Tracker:
         """All guilds that are known."""
         return {key: guild for key in self._guilds if (guild := self._known_guild(key)) is not None}
 
-    def _last_seen(self, guild: GuildState, now: int) -> int | None:
-        """The last moment up to which nothing that happened in the guild can have been missed: now, if it is live."""
-        if guild.seen_since is None:
-            return guild.unseen_since
-        return self.sight.seen_until(now)
+    def _view(self, guild: GuildState) -> Live | Unseen:
+        """How what is read of the guild now is seen."""
+        return guild.unseen if guild.seen_since is None else self.sight.view()
 
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
         guild = self._guild(call.guild_id)
         self.presence.arrived(call.guild_id)
         self.counts["unreadable"] += sum(map(self.tracks, call.unreadable))
-        present: dict[int, frames.VoiceState] = {}
-        for state in call.voice_states:
-            if state.channel_id is not None:
-                present[state.user_id] = state
         self._naming.called(guild, call, now)
-        # A guild that is live loses nothing: its snapshot is compared with the last dispatch before it.
-        watermark = guild.unseen_since if guild.seen_since is None else self.sight.watermark
-        verdict = reconcile(
-            {user_id: Seat(stay.channel_id, stay.started_at) for user_id, stay in guild.seats.items()},
-            {user_id: state.channel_id for user_id, state in present.items() if state.channel_id is not None},
-            watermark,
-            now,
-            self._tolerance,
-        )
-        for user_id in verdict.end:
-            self._end(guild, guild.seats[user_id], "roll_call", watermark, now)
-        for user_id in verdict.begin:
-            self._begin(guild, present[user_id], "roll_call", watermark, now)
-        for user_id in verdict.go_on:
-            stay = guild.seats[user_id]
-            if stay.history.change(now, present[user_id].flags):
-                self._ledger.changed(stay, now, since=now)
+        guild.deleted, guild.behind = (), {}
+        present = {
+            state.user_id: state for state in map(guild.placed, call.voice_states) if state.channel_id is not None
+        }
+        view, heard = self._view(guild), self.sight.proof(now)
+        elsewhere = {
+            user_id: stay.proved_at
+            for user_id, stay in guild.seats.items()
+            if user_id in present and present[user_id].channel_id != stay.channel_id
+        }
+        for stay in list(guild.seats.values()):
+            state = present.get(stay.user_id)
+            if state is not None and self._goes_on(stay, state.channel_id, guild.is_afk(stay.channel_id), view, now):
+                self._prove(stay, state.flags, heard, now)
+            else:
+                hidden = guild.behind.get(stay.user_id)
+                by = "not_recorded" if hidden and hidden.channel_id == stay.channel_id else "roll_call"
+                self._end(guild, stay, by, edge(What.GONE, view, stay.proved_at, now), now)
+        looked_at = view.since if isinstance(view, Unseen) else guild.seen_since or NEVER
+        for user_id, state in present.items():
+            if user_id not in guild.seats:
+                self._find(guild, state, "roll_call", view, elsewhere.get(user_id, looked_at), now)
         guild.come_in_sight(now)
         self._look_again()
         self._forget_unseen(guild.guild_id)
         self.counts["roll_calls"] += 1
 
+    def _goes_on(self, stay: Stay, channel_id: int | None, afk: bool, view: Live | Unseen, now: int) -> bool:
+        """True if who is found in that channel, after what may be a gap, is taken to have been there all the time."""
+        return (stay.channel_id, stay.afk) == (channel_id, afk) and now - last_known(
+            view, stay.proved_at, now
+        ) <= self._tolerance
+
     def _guild_unavailable(self, outage: frames.GuildUnavailable, now: int) -> None:
-        guild = self._guild(outage.guild_id)
         self.presence.arrived(outage.guild_id)
-        guild.lose_sight(self._last_seen(guild, now))
-        self._note_unseen(guild)
-        self.sight.came(guild.guild_id)
+        self._lose_sight(self._guild(outage.guild_id), now)
+
+    def _guild_unread(self, unread: frames.GuildUnread, now: int) -> None:
+        self.presence.arrived(unread.guild_id)
+        self._lose_sight(self._guild(unread.guild_id), now)
+        self.wants_renewal = "a guild without its voice states"
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
         guild = self._guilds.get(gone.guild_id)
         self.presence.gone(gone.guild_id, now)
         if guild is not None:
-            guild.lose_sight(self._last_seen(guild, now))
-            self._leave(guild, now)
+            self._leave(guild, now, What.WENT)
 
-    def _leave(self, guild: GuildState, now: int) -> None:
-        """Discord does not name the guild; it was last seen at the guild's `unseen_since`, and sessions end there."""
+    def _leave(self, guild: GuildState, now: int, what: What = What.GONE) -> None:
+        """The bot is not in the guild: that was told, or Discord does not name it any more."""
+        view = self._view(guild)
         for stay in list(guild.seats.values()):
-            self._end(guild, stay, "guild_left", guild.unseen_since, now)
+            self._end(guild, stay, "guild_left", edge(what, view, stay.proved_at, now), now)
         self._forget_unseen(guild.guild_id)
         del self._guilds[guild.guild_id]
 
     def _guild_changed(self, change: frames.GuildChanged, now: int) -> None:
-        self._naming.guild_changed(self._guild(change.guild_id), change, now)
+        guild = self._guild(change.guild_id)
+        self._naming.guild_changed(guild, change, now)
+        self._cut(guild, now)
 
     def _channel_changed(self, change: frames.ChannelChanged, now: int) -> None:
-        self._naming.channel_changed(self._guild(change.guild_id), change, now)
+        guild = self._guild(change.guild_id)
+        self._naming.channel_changed(guild, change, now)
+        guild.deleted = tuple(deleted for deleted in guild.deleted if deleted != change.channel.channel_id)
+        if change.channel.hidden or guild.behind:
+            self._cut(guild, now)
+
+    def _cut(self, guild: GuildState, now: int) -> None:
+        """Channels are other ones now: stays in one that is hidden end, those in what was, or is, the AFK channel are
+        cut, and who is in a channel that is hidden no more begins."""
+        if guild.names is None:
+            return
+        view = self._view(guild)
+        came = edge(What.CAME, view, now, now)
+        for stay in list(guild.seats.values()):
+            is_open = guild.is_open(stay.channel_id)
+            if is_open and stay.afk == guild.is_afk(stay.channel_id):
+                continue
+            state = frames.VoiceState(guild.guild_id, stay.user_id, stay.channel_id, stay.history.flags)
+            went = edge(What.WENT, view, stay.proved_at, now)
+            self._end(guild, stay, "switched" if is_open else "not_recorded", went, now)
+            if guild.placed(state).channel_id is not None:
+                self._begin(guild, state, "switched", came, now)
+        for state in list(guild.behind.values()):
+            if guild.placed(state).channel_id is not None:
+                self._begin(guild, state, "recorded", came, now)
 
     def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
         guild = self._guild(deleted.guild_id)
+        guild.delete(deleted.channel_id)
+        view = self._view(guild)
         for stay in [stay for stay in guild.seats.values() if stay.channel_id == deleted.channel_id]:
-            self._end(guild, stay, "left", self._last_seen(guild, now), now)
+            self._end(guild, stay, "left", edge(What.WENT, view, stay.proved_at, now), now)
         self._write()  # while the channel has its name
         self._naming.channel_deleted(guild, deleted, now)
 
@@ -471,42 +550,108 @@ class Tracker:
         guild = self._guild(state.guild_id)
         stay = guild.seats.get(state.user_id)
         if stay is not None and stay.channel_id == state.channel_id:
+            stay.proved_at = max(stay.proved_at, self.sight.proof(now))
             if stay.history.change(now, state.flags):
                 self._ledger.changed(stay, now, since=now)
             return
-        last_seen = self._last_seen(guild, now)
+        state = guild.placed(state)
+        view = self._view(guild)
         if stay is not None:
-            self._end(guild, stay, "left" if state.channel_id is None else "switched", last_seen, now)
-        if state.channel_id is not None:
-            self._begin(guild, state, "joined" if stay is None else "switched", last_seen, now)
+            by = "left" if state.channel_id is None else "switched"
+            self._end(guild, stay, by, edge(What.WENT, view, stay.proved_at, now), now)
+        if state.channel_id is None:
+            return
+        by = "joined" if stay is None else "switched"
+        if stay is None and view is guild.unseen:
+            self._find(guild, state, by, view, guild.unseen.since, now)
+        else:
+            self._begin(guild, state, by, edge(What.CAME, view, now, now), now)
 
-    def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, last_seen: int | None, now: int) -> None:
-        """The person is found in a channel at `now`; they came after `last_seen`, if anybody knows that."""
+    def _prove(self, stay: Stay, flags: int, at: int, now: int) -> None:
+        """The person was there at `at`. Now and then that is written, so that the next run knows it, too."""
+        stay.proved_at = max(stay.proved_at, at)
+        if stay.history.change(now, flags):
+            self._ledger.changed(stay, now, since=now)
+        elif stay.recorded and at - stay.history.changed_at >= self._signs.ask_after_ms:
+            stay.history.say(at, flags)
+            self._ledger.changed(stay, now, since=at)
+
+    def _find(
+        self, guild: GuildState, state: frames.VoiceState, by: str, view: Live | Unseen, elsewhere_at: int, now: int
+    ) -> None:
+        """The person is found in a channel, and was last known not to be there at `elsewhere_at`.
+
+        What an earlier run saw of people whom it did not know to be in, nobody remembers.
+        """
+        if isinstance(view, Unseen) and view.by_earlier_run and self._ledger.knew(state.user_id) is None:
+            elsewhere_at = NEVER
+        self._begin(guild, state, by, edge(What.FOUND, view, elsewhere_at, now), now)
+
+    def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, came: Edge, now: int) -> None:
+        """The person is in a channel since `came`."""
         assert state.channel_id is not None  # noqa: S101 (for the type checker)
-        known = last_seen is not None and (not guild.restored or self._ledger.knew(state.user_id) is not None)
-        names = guild.names
         stay = Stay(
             stay_id="",
             guild_id=guild.guild_id,
             channel_id=state.channel_id,
             user_id=state.user_id,
-            started_at=now,
+            started_at=came.at,
             started_by=by,
-            not_before=last_seen if known else None,
-            afk=names is not None and state.channel_id == names.afk_channel_id,
-            history=FlagHistory(now, state.flags),
+            not_before=came.earliest,
+            afk=guild.is_afk(state.channel_id),
+            history=FlagHistory(came.at, state.flags),
+            proved_at=min(self.sight.proof(now), came.at),
         )
+        if stay.proved_at < stay.started_at:
+            self._begun_in_doubt.append(stay)
         guild.sit(stay)
+        self._signs.sat(stay, now)
         self._ledger.enter(stay, now)
         self._count(by, stay)
 
-    def _end(self, guild: GuildState, stay: Stay, by: str, last_seen: int | None, now: int) -> None:
-        """The person is not there any more at `now`; they were at `last_seen`, or else when they came."""
-        since = stay.started_at if last_seen is None else last_seen
-        stay.end(last_known(Seat(stay.channel_id, stay.started_at), last_seen), by, since=since, until=now)
+    def _end(self, guild: GuildState, stay: Stay, by: str, went: Edge, now: int) -> None:
+        """The person is not there any more since `went`."""
+        stay.end_at(went, by)
         guild.rise(stay)
+        self._signs.rose(stay)
         self._ledger.ended(stay, now)
         self._count(by, stay)
+
+    # --- what the gateway has not said ---
+
+    def question(self, now: int) -> Question | None:
+        """Somebody who is in and of whom nothing was heard for long; Discord is to be asked where they are."""
+        now = self.pass_to(now)
+        if not (self.recording and self.sight.view() is LIVE):
+            return None
+        return self._signs.question(lambda: self._known_guilds().values(), self.tracks, now)
+
+    def answered(self, question: Question, state: frames.VoiceState | None, now: int) -> None:
+        """Takes Discord's answer to a question (None: there was none); what the gateway has said since then counts."""
+        self._noticed_at = now = self.pass_to(now)
+        guild = self._guilds.get(question.guild_id)
+        stay = None if guild is None else guild.seats.get(question.user_id)
+        if state is None or guild is None or stay is None or stay.proved_at != question.proved_at:
+            return
+        if self._view(guild) is not LIVE:
+            return
+        if state.channel_id == stay.channel_id:
+            self._prove(stay, state.flags, question.asked_at, now)
+        else:
+            self._signs.said(stay, state, now)
+
+    def _judge(self, now: int) -> None:
+        """Ends the stays of which there was a sign that they are over, and no other."""
+        for sign in self._signs.due(self.sight.watermark or NEVER):
+            guild, stay = self._guild(sign.stay.guild_id), sign.stay
+            if guild.seen_since is None or not sign.stands:
+                continue
+            since, proof = sign.read_at, stay.proved_at
+            state = guild.placed(sign.state)
+            by = "left" if state.channel_id is None else "switched"
+            self._end(guild, stay, by, edge(What.GONE, LIVE, proof, since), now)
+            if state.channel_id is not None:
+                self._begin(guild, state, by, edge(What.FOUND, LIVE, proof, since), now)
 
     def _count(self, what: str, stay: Stay) -> None:
         if self.tracks(stay.user_id):
@@ -519,13 +664,13 @@ class Tracker:
         nobody knows by how much; but for the little by which two runs can differ, by which this one begins later.
         """
         restored = [stay for guild in self._guilds.values() for stay in guild.seats.values()]
-        moments = [self.sight.watermark or 0, *(g.unseen_since or 0 for g in self._guilds.values())]
+        moments = [self.sight.watermark or 0, *(guild.unseen.since for guild in self._guilds.values())]
         moments += [stay.started_at for stay in restored]
         self._now = now = max([now, *(moment for moment in moments if moment <= now + NEAR_MS)])
         self.sight.watermark = past(self.sight.watermark, now)
-        self.presence.recall({}, self.sight.watermark, now)
+        self.presence.recall((), {}, self.sight.watermark, now)
         for guild in self._guilds.values():
-            guild.unseen_since = past(guild.unseen_since, now)
+            guild.unseen = guild.unseen._replace(since=past(guild.unseen.since, now) or NEVER)
             if guild.guild_id in self._unseen_noted:
                 self._note_unseen(guild)
         for stay in restored:
@@ -534,39 +679,37 @@ class Tracker:
                 self._end_somewhere(stay, now)
             else:
                 stay.history.shift(lambda moment: min(moment, now))
+                stay.proved_at = min(stay.proved_at, now)
         return now
 
     def _end_somewhere(self, stay: Stay, now: int) -> None:
         """It is over, and was at some time since the person was in; a clock that was ahead said when."""
-        stay.started_at, stay.not_before = now, self._ledger.knew(stay.user_id)
+        stay.started_at, stay.not_before = now, self._ledger.knew(stay.user_id) or NEVER
         stay.history = FlagHistory(now, 0)
         stay.end(now, "roll_call", since=0, until=now)
+        self._signs.rose(stay)
         self._ledger.ended(stay, now)
 
-    def _take_up(self, session: VoiceSession, watermark: int | None) -> None:
+    def _take_up(self, session: VoiceSession, view: Unseen) -> None:
         """An open session of before: the person may still be there, or a roll call has shown already that they left."""
         guild = self._guilds[session.guild_id]
         known = self._ledger.stays_of(session.user_id, session.guild_id)
+        stay = recorded_stay(session)
         if not known and guild.first_seen is None:
-            stay = recorded_stay(session)
             guild.sit(stay)
+            self._signs.sat(stay, self._now)
             self._ledger.enter(stay, self._now)
             return
         looked_at = known[0].started_at if known else guild.first_seen or self._now
         if past(session.started_at, self._now) is None:
-            stay = recorded_stay(session)
             self._ledger.enter(stay, self._now)
             self._end_somewhere(stay, looked_at)
             return
-        seat = Seat(session.channel_id, session.started_at)
-        present = {session.user_id: known[0].channel_id} if known and known[0].started_by == "roll_call" else {}
-        if reconcile({session.user_id: seat}, present, watermark, looked_at, self._tolerance).go_on:
-            known[0].go_on_from(session)
+        first = known[0] if known and known[0].started_by == "roll_call" else None
+        if first is not None and self._goes_on(stay, first.channel_id, first.afk, view, looked_at):
+            first.go_on_from(session)
             return
-        stay = recorded_stay(session)
-        ended_at = last_known(seat, watermark)
-        since = session.started_at if watermark is None else watermark
-        stay.end(min(ended_at, looked_at), "roll_call", since=since, until=looked_at)
+        stay.end_at(edge(What.GONE, view, stay.proved_at, looked_at), "roll_call")
         self._ledger.enter(stay, self._now)
         self._ledger.ended(stay, self._now)
         for later in known:

@@ -24,6 +24,7 @@ from db_client.records import Record
 from db_client.statements import Statement
 from db_client.store import QueueStatistics
 from gateway_listener import health
+from gateway_listener.frames import VoiceState
 from gateway_listener.lateness import TURN_EVERY
 from gateway_listener.listener import Listener
 from gateway_listener.notes import remembered
@@ -109,6 +110,8 @@ class _Supervisor:
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self.counts: dict[str, int] = {}
+        self.asked: list[tuple[int, int]] = []
+        self.answers: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
         self._beat = beat
 
     async def beat(self) -> None:
@@ -116,6 +119,13 @@ class _Supervisor:
 
     async def is_in(self, guild_id: int) -> bool | None:
         return False
+
+    async def voice_channel_of(self, guild_id: int, user_id: int) -> VoiceState | None:
+        self.asked.append((guild_id, user_id))
+        return self.answers(guild_id, user_id)
+
+    def renew(self, cause: str) -> None:
+        pass
 
     def felt(self, content: object) -> None:
         pass

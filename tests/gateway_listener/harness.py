@@ -68,11 +68,13 @@ class Harness:
         prefix: str = "stay",
         shard: tuple[int, int] = (0, 1),
         new_disk: bool = False,
+        ask_after_ms: int = 3_600_000,
     ) -> None:
         self.now = NOON
         self.shard = shard
         self.service = service or Service()
         self.tolerance_ms = tolerance_ms
+        self.ask_after_ms = ask_after_ms
         self.notes: dict[str, str] = {}
         self.queue: list[Record] = []
         self.delivering = True
@@ -96,7 +98,9 @@ class Harness:
             self._settle()
 
     def _new_tracker(self) -> Tracker:
-        tracker = Tracker(new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms)
+        tracker = Tracker(
+            new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms, ask_after_ms=self.ask_after_ms
+        )
         tracker.presence.ours = True
         return tracker
 
@@ -115,6 +119,8 @@ class Harness:
         """A frame as it is on the wire; one that cannot be read is left out."""
         try:
             frame = frames.read(json.loads(text))
+        except frames.Malformed as problem:
+            frame = Frame(frames.Seen(), problem.sequence)
         except ValueError:
             return
         if frame is not None:

@@ -55,6 +55,7 @@ class _Seat:
         self.looks = truth.looks.get(guild_id, self.seen)
         self.rows = sorted(rows, key=lambda row: (row["started_at"], end_of(row)))
         self.lost = truth.lost.get((stays[0].user_id, guild_id), ()) if stays else ()
+        self.unheard = truth.unheard.get((stays[0].user_id, guild_id), ()) if stays else ()
         self.stays = stays
         self.pieces: list[TrueStay] = []
         """What should be stored: the stays, within consent and in recorded channels."""
@@ -91,7 +92,7 @@ class _Seat:
         row = next((row for row in self.rows if row["started_at"] <= moment <= end_of(row)), None)
         stored = None if row is None else int(row["channel_id"])
         true = next((piece.channel_id for piece in self.pieces if piece.from_at <= moment <= piece.to_at), None)
-        if stored == true or self._is_untold(stored or true, moment):
+        if stored == true or self._is_untold(stored or true, moment) or self._is_doubted(moment):
             return
         where = f"in {true}, and stored in {stored} ({text_of(row)})"
         if row is None:
@@ -123,6 +124,8 @@ class _Seat:
             return
         if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["started_by"]):
             return
+        if self._is_cut_by_afk(row, at, sure):
+            return
         goes_on = any(piece.from_at <= at - sure and at <= piece.to_at + self.truth.slack for piece in here)
         counted = any(
             r is not row
@@ -147,6 +150,8 @@ class _Seat:
             return
         if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["ended_by"]):
             return
+        if self._is_cut_by_afk(row, at, sure):
+            return
         goes_on = any(piece.from_at - self.truth.slack <= at and at + sure <= piece.to_at for piece in here)
         counted = any(
             r is not row
@@ -160,6 +165,26 @@ class _Seat:
             yield f"nobody left at the end of {text_of(row)}"
 
     # --- what is let pass, and why ---
+
+    def _is_doubted(self, moment: float) -> bool:
+        """A leave was never sent, and nobody could see it: a row's own doubt holds both this moment and the leave.
+
+        Or nothing at all was heard of the person since the decision with which a row would begin.
+        """
+        came = {stay.from_at for stay in self.stays}
+        for left_at, _ in self.unheard:
+            for row in self.rows:
+                at, sure = row["ended_at"], (row["ended_within_ms"] or 0) + self.truth.slack
+                if at is not None and abs(moment - at) <= sure and abs(left_at - at) <= sure:
+                    return True
+            unheard = [piece for piece in self.pieces if piece.to_at == left_at and piece.from_at not in came]
+            if any(piece.from_at <= moment <= piece.to_at for piece in unheard):
+                return True
+        return False
+
+    def _is_cut_by_afk(self, row: Row, at: int, sure: int) -> bool:
+        """The channel became the AFK channel, or was it no more: what counts otherwise is another session."""
+        return any(abs(edge - at) <= sure for span in self.truth.afk.get(row["channel_id"], ()) for edge in span)
 
     def _is_unsure(self, row: Row, moment: float) -> bool:
         """The row itself says that it is not sure of this moment."""

@@ -70,6 +70,10 @@ class People:
         if seat is not None and user != BOT:
             self.stays.append(TrueStay(user, *seat, self.now))
 
+    def vanish(self, user: int) -> None:
+        """The person leaves, and nobody is ever told."""
+        self._stand_up(user)
+
     def set_flags(self, user: int, flags: int, *, member: bool = True) -> None:
         """The person mutes, deafens, shows video, streams; nothing about where they are changes."""
         self.flags[user] = flags

@@ -5,6 +5,7 @@ Every public method is something that can happen; none that is impossible at the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,13 @@ from db_client.records import ChannelRecording, ConsentDecision, Record
 from db_client.snowflake import created_at
 from gateway_listener.clock import STEP_MS, Clock
 from tests.gateway_listener.clocks import recorded_after_reading, wrong_lengths
+from tests.gateway_listener.harness import DESK
 from tests.gateway_listener.people import GUILDS, NAMED, People, room
 from tests.gateway_listener.rooms import Rooms
 from tests.gateway_listener.rules import channel_sessions_of, unseen_counted
 from tests.gateway_listener.tables import Service
 from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, within, without
-from tests.gateway_listener.watcher import Watcher, consent_in
+from tests.gateway_listener.watcher import ASK_AFTER, Watcher, consent_in
 
 HEARTBEAT = 41_250
 TABLES = ("voice_sessions", "consent_log", "opt_in_users", "listener_watermarks", "voice_totals", "unrecorded_channels")
@@ -45,6 +47,8 @@ class SmallWorld:
         self.second: Watcher | None = None
         """Another one on the same shard, by mistake, alive or (with something on its disk) not."""
         self.seconds = 0
+        self.unheard: dict[tuple[int, int], list[Span]] = defaultdict(list)
+        """By person and guild: from a leave that was never sent until it was found out."""
         self._before_resharding: list[Record] = []
         self._disturbed: list[Span] = []
         self._disturbed_since: int | None = None
@@ -76,6 +80,27 @@ class SmallWorld:
             steady=lambda: (self.people.now - self._uncounted) / 1000,
         )
 
+    def lose_leave(self, user: int, then: int, sign: str) -> None:
+        """A leave that is never sent, and some time later a sign of it: a new session's roll call, the person in the
+        other guild, or an answer. (If the person came back to the guild before that, nobody could ever know.)"""
+        seat, watcher = self.people.seats.get(user), self.watcher
+        if seat is None or self.second is not None or seat[0] not in watcher.seen_since:
+            return
+        left_at = self.people.now
+        self.people.vanish(user)
+        self.wait(then)
+        other = next((guild for guild in watcher.seen_since if guild != seat[0]), None)
+        if sign == "elsewhere" and other is not None:
+            self.people.move(user, other, DESK)
+            self.wait(2000 + 2 * HEARTBEAT)
+        else:
+            if sign == "asked":
+                self.wait(ASK_AFTER + 2 * HEARTBEAT)
+            watcher.disconnect()
+            watcher.identify()
+            watcher.all_roll_calls()
+        self.unheard[user, seat[0]].append((left_at, self.people.now))
+
     def _tell(self, guild: int, kind: str, data: dict[str, Any]) -> None:
         for watcher in self.watchers:
             watcher.tell(guild, kind, data)
@@ -90,6 +115,7 @@ class SmallWorld:
             if self.people.now % HEARTBEAT == 0:
                 for watcher in self.watchers:
                     watcher.heartbeat()
+                    watcher.ask()
         if milliseconds:
             for watcher in self.watchers:
                 if watcher.alive:
@@ -311,6 +337,7 @@ class SmallWorld:
             seen={guild: without(watcher.seen_until_now(guild), self._disturbed) for guild in watcher.guilds},
             looks={guild: [*watcher.looks_until_now(guild), *self._disturbed] for guild in watcher.guilds},
             lost=watcher.lost,
+            unheard=self.unheard,
             lost_rooms=watcher.lost_rooms,
             unsure_rooms=watcher.unsure_rooms,
             unrecorded={channel: self.rooms.holes(channel) for channel in self.rooms.channels},

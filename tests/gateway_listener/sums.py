@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from db_client.records import Flags
-from tests.gateway_listener.truth import FOREVER, Row, Span, Truth, end_of, text_of, within
+from tests.gateway_listener.truth import FOREVER, Row, Span, Truth, end_of, text_of, within, without
 
 NAMES = {
     "muted_ms": Flags.MUTED,
@@ -55,30 +55,10 @@ def _held(truth: Truth, user_id: int, flag: int) -> list[Span]:
 
 
 def wrong_afk(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
-    """Sessions that are not marked as the channel was when the person came, as far as anybody saw that."""
+    """Sessions in which time counts otherwise than the channel was then, as far as anybody saw that."""
     for row in rows:
         times = truth.afk.get(row["channel_id"], ())
-        stays = [
-            stay
-            for stay in truth.stays
-            if (stay.user_id, stay.channel_id) == (row["user_id"], row["channel_id"])
-            and stay.from_at - truth.slack <= row["started_at"]
-            and row["started_at"] - row["started_within_ms"] <= stay.to_at + truth.slack
-        ]
-        if any(_may_be_marked(truth, stay.from_at, row, times) for stay in stays) or not stays:
-            continue
-        yield f"afk is {row['afk']} in {text_of(row)}"
-
-
-def _may_be_marked(truth: Truth, came_at: int, row: Row, times: Sequence[Span]) -> bool:
-    """Who was seen coming is marked as it was then; who was found there, as it was at some moment since they came."""
-    begun = row["started_at"]
-    edges = (edge for span in times for edge in span if came_at - truth.slack <= edge <= begun + truth.slack)
-    moments = {came_at, begun, *edges}
-    for since, until in truth.seen.get(row["guild_id"], ()):
-        if since + truth.slack < came_at and begun < until - truth.slack and not truth.slack:
-            moments = {came_at}
-    # At the moment of a change either is right.
-    possible = {any(a <= moment < b for a, b in times) for moment in moments}
-    possible |= {any(a < moment <= b for a, b in times) for moment in moments}
-    return bool(row["afk"]) in possible
+        seen = within(truth.seen.get(row["guild_id"], ()), [(row["started_at"], min(end_of(row), truth.now))])
+        wrong = without(seen, times) if row["afk"] else within(seen, times)
+        if any(end - begin > 2 * truth.slack for begin, end in wrong):
+            yield f"afk is {row['afk']} in {text_of(row)}"

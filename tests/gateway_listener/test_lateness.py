@@ -174,7 +174,8 @@ def test_what_is_read_late_is_no_sight_for_the_next_run(world: Harness) -> None:
     world.restart()
     world.connect({GUILD: {}})
     (desk,) = world.rows()
-    assert (desk["ended_at"], desk["ended_within_ms"], desk["ended_by"]) == (awake, 9000, "roll_call")
+    assert (desk["ended_at"], desk["ended_by"]) == (awake, "roll_call")
+    assert desk["ended_within_ms"] == awake - desk["started_at"], "nothing was heard of Ada since she came"
 
 
 def test_an_opt_out_among_frames_read_late_is_looked_at_again(world: Harness) -> None:

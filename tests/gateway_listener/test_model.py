@@ -42,7 +42,8 @@ mostly = st.sampled_from((True, True, True, False))
 wall_clocks = st.one_of(st.integers(-3000, 3000), st.sampled_from((0, -7_200_000, 7_200_000, -NOON, NOON)))
 rarely = st.sampled_from((False, False, False, True))
 moves = st.lists(st.tuples(everybody, guilds, rooms, mostly, short), min_size=1, max_size=4)
-junk = st.sampled_from(("{", "[]", '{"t":"VOICE_STATE_UPDATE","s":7,"op":0,"d":null}', '{"op":"x"}'))
+signs = st.sampled_from(("roll call", "elsewhere", "asked"))
+junk = st.sampled_from(("{", "[]", '{"t":"VOICE_STATE_UPDATE","s":null,"op":0,"d":null}', '{"op":"x"}'))
 
 
 class Listening(RuleBasedStateMachine):
@@ -151,6 +152,12 @@ class Listening(RuleBasedStateMachine):
         self.world.watcher.stand_still()
         self.people_move(made, then)
         self.world.watcher.go_on()
+
+    @rule(user=people, kind=some_rooms, stays=spans, then=spans, sign=signs)
+    def a_leave_that_is_never_sent(self, user: int, kind: int, stays: int, then: int, sign: str) -> None:
+        self.world.people.move(user, GUILDS[0], kind)
+        self.world.wait(stays)
+        self.world.lose_leave(user, then, sign)
 
     def _connect(self, back: str | None, calls: bool, watcher: Watcher | None = None) -> None:
         watcher = watcher or self.world.watcher

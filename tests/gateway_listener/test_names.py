@@ -434,7 +434,7 @@ def dispatched(world: Harness, kind: str, **data: Any) -> None:
 
 def called(world: Harness, name: str) -> None:
     """A roll call, with Ada in a channel of that name."""
-    channel = {"id": str(DESK), "name": name, "type": 2, "flags": 1 << 17}
+    channel = {"id": str(DESK), "name": name, "type": 2, "flags": frames.HIDDEN_FLAG if name == frames.HIDDEN else 0}
     there = [{"user_id": str(ADA), "channel_id": str(DESK)}]
     dispatched(world, "GUILD_CREATE", id=str(GUILD), name="Study room", channels=[channel], voice_states=there)
 
@@ -456,7 +456,7 @@ def test_a_channel_that_is_hidden_from_the_bot_keeps_the_name_known_before(world
 
 
 def test_a_channel_that_was_always_hidden_has_no_name_until_it_is_seen(world: Harness) -> None:
-    """What stands for a name is none."""
+    """What stands for a name is none, and nothing is recorded there."""
     called(world, frames.HIDDEN)
     world.compare()
     assert channels(world) == {}

@@ -294,7 +294,7 @@ def test_another_shards_servers_are_left_to_it() -> None:
     world.look()
     assert world.ask() == [OTHER]
     world.notes["left:1"] = "5"
-    assert remembered(world.notes, 1, 2).foreign == ["left:1"]
+    assert remembered(world.notes, 1, 2).foreign == [f"there:{GUILD}", "left:1"]
 
 
 # --- whose word it is ------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 from db_client import reading_statements
 from db_client.records import VoiceSession
 from gateway_listener.clock import Clock
+from gateway_listener.frames import VoiceState
 from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.notes import BASELINE, WATERMARK, remembered
 from tests.gateway_listener.gateway import ACK, Gateway
@@ -21,6 +22,9 @@ from tests.gateway_listener.people import GUILDS, PEOPLE, People
 from tests.gateway_listener.rooms import Believed, Rooms
 from tests.gateway_listener.tables import Service
 from tests.gateway_listener.truth import FOREVER, Span, within, without
+
+ASK_AFTER = 100_000
+"""Somebody of whom nothing was heard for so long is asked about: seldom enough that much happens in between."""
 
 
 class Watcher:
@@ -39,7 +43,7 @@ class Watcher:
         self.people, self.rooms, self.service = people, rooms, service
         self._new_clock = new_clock
         self._clock = new_clock()
-        self.harness = Harness(service=service, shard=shard, prefix=prefix, new_disk=True)
+        self.harness = Harness(service=service, shard=shard, prefix=prefix, new_disk=True, ask_after_ms=ASK_AFTER)
         self.gateway = Gateway(self._hear)
         self.alive = False
         self.followed = False
@@ -146,6 +150,16 @@ class Watcher:
         if live and self._is_proof(text):
             self._looked_at = self.people.now
             self._moments[self.harness.tracker.sight.watermark or 0] = self.people.now
+
+    def ask(self) -> None:
+        """Discord is asked where somebody is of whom nothing was heard for long, and says it."""
+        tracker = self.harness.tracker
+        asking = self.alive and self.connected and self._waiting is None
+        while asking and (question := tracker.question(self.harness.now)) is not None:
+            guild, channel, _ = self.people.seats.get(question.user_id, (0, None, 0))
+            there = channel if guild == question.guild_id else None
+            state = VoiceState(question.guild_id, question.user_id, there, self.people.flags[question.user_id])
+            tracker.answered(question, state, self.harness.now)
 
     def _is_proof(self, text: str) -> bool:
         """What comes whoever is there, and what those do who are in."""

@@ -22,6 +22,7 @@ _WORLD = (
     World.set_afk_channel,
     World.add_channel,
     World.rename_channel,
+    World.hide_channel,
     World.delete_channel,
     World.join,
     World.switch,

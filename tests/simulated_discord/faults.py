@@ -22,6 +22,7 @@ class Faults:
     resume_answer: bool | int | None = None
     duplicate: bool = False
     lose: bool = False
+    drop: bool = False
     omit_member: bool = False
     omit_flags: bool = False
     null_channel: bool = False

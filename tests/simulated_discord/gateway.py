@@ -79,6 +79,9 @@ class Gateway:
             if dispatch.guild_id in session.awaited and dispatch.name != "GUILD_DELETE":
                 continue  # its GUILD_CREATE is still to come and will show it
             session.awaited.discard(dispatch.guild_id)
+            if self._faults.drop:
+                session.drop()
+                continue
             session.dispatch(dispatch.name, dispatch.data, duplicate=self._faults.duplicate)
             self.dispatched += 1
 

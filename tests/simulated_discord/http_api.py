@@ -173,6 +173,8 @@ class HttpApi:
         state = guild.voice.get(number(request, "user"))
         if state is None:
             raise ApiError(404, 10065, "Unknown Voice State")
+        if state.channel_id is not None and self._world.channel(state.channel_id).hidden:
+            raise ApiError(403, 50013, "Missing Permissions")
         member = payloads.member(self._world.user(state.user_id), self._faults)
         return json_answer({"guild_id": str(guild.id), **payloads.voice_state(state), "member": member})
 

@@ -41,6 +41,7 @@ class Channel:
     parent: int | None = None
     announced: bool = True
     position: int = 0
+    hidden: bool = False
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def channel(one: Channel, *, in_guild: bool = False) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "id": str(one.id),
         "type": CHANNEL_TYPES[one.kind],
-        "name": one.name,
+        "name": "___hidden___" if one.hidden else one.name,
         "position": one.position,
-        "flags": 0,
+        "flags": 1 << 17 if one.hidden else 0,
         "permission_overwrites": [],
         "parent_id": None if one.parent is None else str(one.parent),
     }

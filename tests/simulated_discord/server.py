@@ -92,6 +92,7 @@ class SimulatedDiscord:
         self.outage, self.recover = world.outage, world.recover
         self.rename_guild, self.set_afk_channel = world.rename_guild, world.set_afk_channel
         self.add_channel, self.rename_channel = world.add_channel, world.rename_channel
+        self.hide_channel = world.hide_channel
         self.delete_channel = world.delete_channel
         self.join, self.switch, self.leave = world.join, world.switch, world.leave
         self.set_state, self.burst = world.set_state, world.burst

@@ -37,6 +37,10 @@ class Session:
             if duplicate:
                 self.connection.send(frame)
 
+    def drop(self) -> None:
+        """Numbers an event that is sent to nobody, now or by a RESUME."""
+        self.sequence += 1
+
     def dispatch_once(self, name: str, data: str) -> None:
         """Numbers and sends an event that no RESUME brings again: what broke one client must not break the next."""
         self.sequence += 1

@@ -168,6 +168,12 @@ class World:
         there.name = name
         self._tell(ChannelChanged("update", there))
 
+    def hide_channel(self, channel: int, hidden: bool = True) -> None:
+        """The bot may not view the channel, or may again."""
+        there = self.channel(channel)
+        there.hidden = hidden
+        self._tell(ChannelChanged("update", there))
+
     def delete_channel(self, channel: int) -> None:
         """The channel is gone, then everyone who was in it leaves."""
         there = self.channel(channel)

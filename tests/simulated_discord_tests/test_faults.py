@@ -250,6 +250,16 @@ async def test_lost_events_are_in_the_record_alone(discord: SimulatedDiscord, cl
     assert (lost["user_id"], lost["self_mute"]) == (ada, True)
 
 
+async def test_dropped_events_leave_a_gap_in_the_numbers(discord: SimulatedDiscord, client: RawClient) -> None:
+    """No frame and no replay, but the next one's number is one higher."""
+    discord.faults.drop = True
+    toggle(discord)
+    discord.faults.drop = False
+    toggle(discord)
+    frame = await client.frame()
+    assert (frame["s"], frame["d"]["self_mute"]) == (client.last + 2, False)
+
+
 async def test_fields_can_be_missing(discord: SimulatedDiscord, client: RawClient) -> None:
     """`member` as a whole, or its `flags`."""
     toggle(discord)

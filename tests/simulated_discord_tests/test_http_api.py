@@ -71,13 +71,21 @@ async def test_a_429_says_when_to_come_again(discord: SimulatedDiscord, http: ai
 
 
 async def test_the_voice_state_of_one_person(discord: SimulatedDiscord, http: aiohttp.ClientSession) -> None:
-    """10065 when he is not in voice."""
+    """10065 when he is not in voice, 50013 where the bot may not look, 10004 for a guild in which it is not."""
     guild, ada = discord.add_guild(), discord.add_user()
     path = f"guilds/{guild}/voice-states/{ada}"
     assert (await call(http, "GET", path))[1]["code"] == 10065
     desk = discord.add_channel(guild)
     discord.join(ada, desk)
     assert (await call(http, "GET", path))[1]["channel_id"] == str(desk)
+    discord.hide_channel(desk)
+    assert await call(http, "GET", path) == (403, {"message": "Missing Permissions", "code": 50013})
+    discord.hide_channel(desk, hidden=False)
+    assert (await call(http, "GET", path))[0] == 200
+    discord.leave(ada)
+    assert await call(http, "GET", path) == (404, {"message": "Unknown Voice State", "code": 10065})
+    discord.remove_guild(guild)
+    assert (await call(http, "GET", path))[1]["code"] == 10004
 
 
 async def test_a_guild_is_shown_to_the_bot_that_is_in_it(

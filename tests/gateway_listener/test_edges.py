@@ -1,0 +1,653 @@
+"""When stays begin and end, and how far that may be off: the rule itself, and what it takes for a sign of loss."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db_client.records import Flags
+from gateway_listener import frames
+from gateway_listener.edge import LIVE, NEVER, Live, Unseen, What, edge
+from gateway_listener.frames import HIDDEN, HIDDEN_FLAG, ChannelInfo, Frame, VoiceState
+from gateway_listener.signs import WAIT_MS, Question
+from tests.gateway_listener.harness import ADA, AFK, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
+
+OTHER, ROOM = GUILD * 3, 7
+HOUR = 60 * 60 * 1000
+
+
+def ends(world: Harness, user: int = ADA) -> list[tuple[int, int, str | None]]:
+    """(end, within, by) of the person's rows that are over, times counted from NOON."""
+    rows = [row for row in world.rows(user) if row["ended_at"] is not None]
+    return [(row["ended_at"] - NOON, row["ended_within_ms"], row["ended_by"]) for row in rows]
+
+
+def starts(world: Harness, user: int = ADA) -> list[tuple[int, int, str]]:
+    """(start, within, by) of the person's rows, times counted from NOON."""
+    return [(row["started_at"] - NOON, row["started_within_ms"], row["started_by"]) for row in world.rows(user)]
+
+
+@pytest.fixture
+def world() -> Harness:
+    """Two guilds are seen; Ada, who is in, came to the desk, and sits there for a minute."""
+    world = Harness()
+    world.connect({GUILD: {}, OTHER: {}})
+    world.opt_in(ADA)
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.ack()
+    return world
+
+
+# --- the rule ---
+
+
+@pytest.mark.parametrize(
+    ("what", "view", "expected"),
+    [
+        (What.CAME, LIVE, (90, 90, 90)),
+        (What.CAME, Unseen(50), (90, 50, 90)),
+        (What.CAME, Unseen(), (90, NEVER, 90)),
+        (What.FOUND, LIVE, (90, 30, 90)),
+        (What.FOUND, Unseen(50), (90, 30, 90)),
+        (What.FOUND, Unseen(20), (90, 20, 90)),
+        (What.WENT, LIVE, (90, 90, 90)),
+        (What.WENT, Unseen(50), (50, 50, 90)),
+        (What.WENT, Unseen(20), (30, 30, 90)),
+        (What.WENT, Unseen(), (30, 30, 90)),
+        (What.GONE, LIVE, (30, 30, 90)),
+        (What.GONE, Unseen(50), (50, 30, 90)),
+        (What.GONE, Unseen(20), (30, 30, 90)),
+        (What.GONE, Unseen(), (30, 30, 90)),
+    ],
+)
+def test_each_row_of_the_table(what: What, view: Live | Unseen, expected: tuple[int, int, int]) -> None:
+    """The proof is at 30, and it is 90 now: (counts from or to, earliest, latest)."""
+    assert edge(what, view, 30, 90) == expected
+
+
+class Seat(NamedTuple):
+    """One stay, as it truly was."""
+
+    came_at: int
+    went_at: int
+
+
+@st.composite
+def seats(draw: st.DrawFn) -> Seat:
+    came = draw(st.integers(1, 50))
+    return Seat(came, draw(st.integers(came, 90)))
+
+
+@given(
+    seats(),
+    st.lists(st.tuples(st.sampled_from(("mute", "look", "lost sight", "resumed", "replay")), st.integers(0, 12))),
+    st.booleans(),
+)
+def test_the_truth_lies_within_whatever_order_things_come_in(
+    seat: Seat, course: list[tuple[str, int]], leave_lost: bool
+) -> None:
+    """Sight is lost and comes back by a roll call or a RESUME; frames tell, or a look finds out what was missed. Each
+    edge that the rule gives holds the true moment, and counts no more than somebody saw."""
+    now, since = 0, NEVER
+    live, proof, absent = False, NEVER, NEVER
+    begun = ended = None
+    for what, then in course:
+        before, now = now, now + then
+        there, was_there = seat.came_at <= now < seat.went_at, begun is not None and ended is None
+        view = LIVE if live else Unseen(since)
+        came = before < seat.came_at <= now or (what == "replay" and not was_there and there)
+        went = was_there and not there and seat.went_at <= now
+        if live or what == "replay":
+            told = view if what == "replay" and not live else LIVE
+            if came and there and not was_there and ended is None:
+                begun = edge(What.CAME, told, absent, seat.came_at if told is LIVE else now)
+                proof, was_there = begun.earliest, True
+                assert begun.earliest <= seat.came_at <= begun.latest
+            if went and not leave_lost:
+                ended = edge(What.WENT, told, proof, seat.went_at if told is LIVE else now)
+        if ended is None and what == "mute" and was_there and there:
+            proof = now
+        elif ended is None and what in ("look", "lost sight"):
+            if what == "lost sight":
+                since, live = (now if live else since), False
+                continue
+            if was_there and not there:
+                ended = edge(What.GONE, view, proof, now)
+            elif there and begun is None:
+                begun = edge(What.FOUND, view, absent, now)
+                assert begun.earliest <= seat.came_at <= begun.latest
+                proof = now
+            elif there:
+                proof = now
+            else:
+                absent = now
+            live = True
+        elif what in ("resumed", "replay"):
+            live = True
+        if ended is not None:
+            assert ended.earliest <= seat.went_at <= ended.latest
+            assert ended.earliest <= ended.at <= max(ended.latest, proof)
+            return
+
+
+# --- a leave that was never sent ---
+
+
+def jump(world: Harness, content: frames.Content) -> None:
+    """A frame comes, and the one before it does not."""
+    next(world._sequence)
+    world.see(content)
+
+
+def test_a_number_that_is_left_out_makes_every_guild_unseen(world: Harness) -> None:
+    """Somebody else's frame shows it; a fresh session is asked for, and what its roll calls find reaches back to the
+    last proof: Ada's own voice state."""
+    world.pass_ms(10_000)
+    jump(world, VoiceState(GUILD, CAT, SOFA, 0))
+    assert world.tracker.wants_renewal is not None
+    assert world.tracker.figures()["unseen_guilds"] == 2
+    world.pass_ms(5000)
+    world.connect({GUILD: {}, OTHER: {}})
+    assert world.tracker.wants_renewal is None
+    assert ends(world) == [(60_000, 60_000, "roll_call")]
+
+
+def test_after_a_jump_who_is_still_there_goes_on(world: Harness) -> None:
+    """As after any gap within the tolerance; and what follows is exact again."""
+    jump(world, VoiceState(GUILD, ADA, DESK, 1))
+    world.pass_ms(5000)
+    world.connect({GUILD: {ADA: DESK}, OTHER: {}})
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert ends(world) == [(66_000, 0, "left")]
+
+
+def test_numbers_that_jump_while_nothing_is_known_are_no_loss() -> None:
+    """A process that has just started, and has not heard READY; and READY itself begins anew."""
+    world = Harness()
+    world.see(VoiceState(GUILD, ADA, DESK, 0), 500)
+    assert world.tracker.wants_renewal is None
+    world.connect({GUILD: {}})
+    world.see(frames.Seen())
+    world.see(frames.Resumed())
+    assert world.tracker.wants_renewal is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"t":"A_NEW_EVENT","s":%d,"op":0,"d":null}',
+        '{"t":"VOICE_STATE_UPDATE","s":%d,"op":0,"d":null}',
+        '{"t":"CHANNEL_UPDATE","s":%d,"op":0,"d":{"id":"x"}}',
+    ],
+)
+def test_a_frame_that_says_nothing_has_come_all_the_same(world: Harness, text: str) -> None:
+    """One that is not known, and one that cannot be read: the numbers go on."""
+    world.text(text % next(world._sequence))
+    world.state(ADA, SOFA)
+    assert world.tracker.wants_renewal is None
+    assert ends(world) == [(60_000, 0, "switched")]
+
+
+def test_a_number_that_is_left_out_of_a_replay_is_a_loss_too(world: Harness) -> None:
+    """RESUMED says up to where it should have come."""
+    world.hello()
+    jump(world, frames.Resumed())
+    assert world.tracker.wants_renewal is not None
+
+
+def test_a_restart_between_a_jump_and_the_roll_calls(world: Harness) -> None:
+    """The watermark on the disk waits for them, as it does behind READY."""
+    jump(world, VoiceState(OTHER, ADA, None, 0))
+    world.pass_ms(14_000)
+    world.ack()
+    assert int(world.notes["watermark"]) == NOON + 60_000
+    world.pass_ms(2000)
+    world.ack()
+    assert int(world.notes["watermark"]) == NOON + 76_000
+    assert int(world.notes[f"unseen:{GUILD}"]) == NOON + 60_000
+
+
+def test_whoever_is_in_another_guild_has_left_this_one(world: Harness) -> None:
+    """The leave was never sent: the stay ends at its last proof, and may have lasted until the other one began."""
+    world.pass_ms(5000)
+    world.state(ADA, ROOM, guild=OTHER)
+    assert ends(world) == []
+    world.pass_ms(WAIT_MS - 1)
+    world.ack()
+    assert ends(world) == []
+    world.pass_ms(1)
+    world.ack()
+    assert ends(world) == [(0, 65_000, "left")]
+    assert starts(world)[-1] == (65_000, 0, "joined")
+    assert world.times(ADA)[-1][2] is None
+
+
+def test_frames_of_two_guilds_come_in_any_order(world: Harness) -> None:
+    """The guild's own leave, a moment later, is exact."""
+    world.pass_ms(5000)
+    world.state(ADA, ROOM, guild=OTHER)
+    world.pass_ms(200)
+    world.state(ADA, None)
+    world.pass_ms(60_000)
+    world.ack()
+    assert ends(world) == [(65_200, 0, "left")]
+
+
+def test_silence_proves_nothing(world: Harness) -> None:
+    """While nothing is heard of the gateway, the leave may be on its way."""
+    world.pass_ms(5000)
+    world.state(ADA, ROOM, guild=OTHER)
+    world.pass_ms(60_000)
+    world.state(CAT, SOFA)
+    assert ends(world) == []
+    world.state(ADA, None)
+    assert ends(world) == [(125_000, 0, "left")]
+
+
+def test_a_person_who_comes_back_at_once_is_where_they_were_heard_of_last(world: Harness) -> None:
+    """What is heard of the first guild after the sign is news."""
+    world.pass_ms(5000)
+    world.state(ADA, ROOM, guild=OTHER)
+    world.pass_ms(500)
+    world.state(ADA, None, guild=OTHER)
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.ack()
+    assert [row["guild_id"] for row in world.rows(ADA) if row["ended_at"] is None] == [GUILD]
+
+
+def test_a_guild_that_is_not_seen_waits_for_its_roll_call(world: Harness) -> None:
+    """Its leave cannot be expected; the roll call says what was."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(5000)
+    world.state(ADA, ROOM, guild=OTHER)
+    world.pass_ms(60_000)
+    world.ack()
+    assert ends(world) == []
+    world.roll_call(GUILD, {})
+    assert ends(world) == [(60_000, 65_000, "roll_call")]
+
+
+def test_a_snapshot_of_a_live_guild_without_the_person(world: Harness) -> None:
+    """Nothing was to be missed, and was: the time since the last proof is no more proved than any other."""
+    world.pass_ms(5000)
+    world.state(ADA, DESK, flags=int(Flags.MUTED))
+    world.pass_ms(5000)
+    world.ack()
+    world.roll_call(GUILD, {BOB: DESK})
+    assert ends(world) == [(65_000, 5000, "roll_call")]
+
+
+def test_who_is_found_in_a_live_guild_came_after_the_last_roll_call(world: Harness) -> None:
+    """A join that was never sent."""
+    world.pass_ms(1)
+    world.opt_in(BOB, NOON)
+    world.roll_call(GUILD, {ADA: DESK, BOB: DESK})
+    assert starts(world, BOB) == [(60_001, 60_001, "roll_call")]
+
+
+# --- somebody of whom nothing is heard is asked about ---
+
+
+def silent(world: Harness, hours: int = 1) -> None:
+    """So many hours pass, with ACKs only."""
+    for _ in range(hours * 60):
+        world.pass_ms(60_000)
+        world.ack()
+
+
+def question_of(world: Harness) -> Question | None:
+    """What is asked within a round of both guilds."""
+    return next(filter(None, (world.tracker.question(world.now) for _ in range(2))), None)
+
+
+def test_after_an_hour_of_silence_discord_is_asked(world: Harness) -> None:
+    """Not before; and not again before ten minutes have passed without an answer."""
+    world.pass_ms(HOUR - 60_001)
+    world.ack()
+    assert question_of(world) is None
+    world.pass_ms(1)
+    question = question_of(world)
+    assert question is not None
+    assert (question.guild_id, question.user_id) == (GUILD, ADA)
+    world.tracker.answered(question, None, world.pass_ms(1000))
+    world.pass_ms(598_999)
+    assert question_of(world) is None
+    world.pass_ms(1)
+    assert question_of(world) is not None
+
+
+def test_only_people_who_are_in_and_can_be_seen_are_asked_about(world: Harness) -> None:
+    """Not Bob, who never was in, nor Ada while her guild or the gateway is unseen, nor once she is out."""
+    world.state(BOB, DESK)
+    silent(world)
+    world.hello()
+    assert question_of(world) is None
+    world.resumed()
+    world.see(frames.GuildUnavailable(GUILD))
+    assert question_of(world) is None
+    world.opt_out(ADA)
+    world.roll_call(GUILD, {ADA: DESK, BOB: DESK})
+    silent(world)
+    assert question_of(world) is None
+
+
+def test_questions_are_one_at_a_time_and_everybody_has_a_turn() -> None:
+    """However many are silent: each of them is asked about once, and none again for a while."""
+    world = Harness()
+    guilds = [GUILD * (2 * number + 1) for number in range(700)]
+    world.connect({guild: {} for guild in guilds})
+    people = range(1000, 1700)
+    for user in people:
+        world.service.write(world.decision(user, "in"))
+    world.follow()
+    world.batching = True
+    for guild, user in zip(guilds, people, strict=True):
+        world.tracker.see(Frame(VoiceState(guild, user, guild + 1, 0), next(world._sequence)), world.now)
+    world.hand_over()
+    world.pass_ms(HOUR)
+    world.ack()
+    asked = [world.tracker.question(world.pass_ms(100)) for _ in range(1500)]
+    assert sorted(question.user_id for question in asked if question) == list(people)
+
+
+def asked(world: Harness, channel: int | None, *, then: int = WAIT_MS, flags: int = 0) -> None:
+    """Discord is asked about Ada, answers, and the gateway is heard `then` later."""
+    question = question_of(world)
+    assert question is not None
+    world.tracker.answered(question, VoiceState(GUILD, ADA, channel, flags), world.now)
+    world.pass_ms(then)
+    world.ack()
+
+
+def test_who_is_not_there_left_after_their_last_proof(world: Harness) -> None:
+    """10065: the stay ends there, and says how far that may be off."""
+    silent(world)
+    now = world.now - NOON
+    asked(world, None)
+    assert ends(world) == [(0, now, "left")]
+
+
+def test_who_is_elsewhere_switched(world: Harness) -> None:
+    """Both edges reach back to the last proof."""
+    silent(world)
+    now = world.now - NOON
+    asked(world, SOFA)
+    assert ends(world) == [(0, now, "switched")]
+    assert starts(world)[-1] == (now, now, "switched")
+
+
+def test_who_is_still_there_is_known_to_be_in_the_next_run_too(world: Harness) -> None:
+    """The proof is on the disk: what a roll call finds out after a restart reaches back no further."""
+    silent(world, 3)
+    proved = world.now - NOON
+    asked(world, DESK)
+    assert question_of(world) is None
+    world.pass_ms(60_000)
+    world.ack()
+    seen = world.now - NOON
+    world.restart()
+    world.pass_ms(2000)
+    world.connect({GUILD: {}, OTHER: {}})
+    assert ends(world) == [(seen, seen - proved, "roll_call")]
+
+
+def test_a_mute_that_was_never_sent_is_in_the_answer(world: Harness) -> None:
+    """From then on it counts."""
+    silent(world)
+    asked(world, DESK, flags=int(Flags.MUTED))
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    (row,) = world.rows(ADA)
+    assert row["muted_ms"] == WAIT_MS + 1000
+
+
+@pytest.mark.parametrize("news", ["before the answer", "after it"])
+def test_what_the_gateway_says_meanwhile_wins(world: Harness, news: str) -> None:
+    """The leave was on its way: it is exact."""
+    silent(world)
+    question = question_of(world)
+    assert question is not None
+    world.pass_ms(300)
+    if news == "before the answer":
+        world.state(ADA, None)
+    world.tracker.answered(question, VoiceState(GUILD, ADA, None, 0), world.now)
+    if news == "after it":
+        world.state(ADA, None)
+    left = world.now - NOON
+    world.pass_ms(60_000)
+    world.ack()
+    assert ends(world) == [(left, 0, "left")]
+
+
+# --- an end reaches back to the last proof ---
+
+
+def test_an_end_that_a_gap_shows_reaches_back_before_the_gap(world: Harness) -> None:
+    """It ends where sight was lost, and a leave may have been lost before that."""
+    world.pass_ms(1000)
+    world.connect({GUILD: {}, OTHER: {}})
+    assert ends(world) == [(60_000, 60_000, "roll_call")]
+
+
+def test_a_roll_call_is_a_proof(world: Harness) -> None:
+    """Of the one after it."""
+    world.connect({GUILD: {ADA: DESK}, OTHER: {}})
+    world.pass_ms(5000)
+    world.ack()
+    world.pass_ms(500)
+    world.connect({GUILD: {}, OTHER: {}})
+    assert ends(world) == [(65_000, 5000, "roll_call")]
+
+
+def test_a_resume_is_no_proof(world: Harness) -> None:
+    """What was never sent is not replayed either."""
+    world.hello()
+    world.resumed()
+    world.pass_ms(5000)
+    world.connect({GUILD: {}, OTHER: {}})
+    assert ends(world) == [(60_000, 60_000, "roll_call")]
+
+
+def test_a_late_opt_out_of_somebody_who_is_found_gone(world: Harness) -> None:
+    """They were in voice at the decision as far as anybody thought then; that they were gone by the roll call leaves
+    it open, back to their last proof. While they are not looked for, nothing speaks against it."""
+    world.restart()
+    world.pass_ms(30_000)
+    world.opt_out(ADA, NOON + 40_000)
+    assert ends(world) == [(40_000, 0, "opted_out")]
+    world.connect({GUILD: {}, OTHER: {}})
+    assert ends(world) == [(40_000, 40_000, "opted_out")]
+
+
+def test_the_same_of_somebody_who_is_found_there(world: Harness) -> None:
+    """They were, and it is exact."""
+    world.restart()
+    world.pass_ms(30_000)
+    world.opt_out(ADA, NOON + 40_000)
+    world.connect({GUILD: {ADA: DESK}, OTHER: {}})
+    assert ends(world) == [(40_000, 0, "opted_out")]
+
+
+# --- a guild that was not there before ---
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_guild_that_the_bot_was_invited_to_during_a_gap(world: Harness, restarts: bool) -> None:
+    """Nobody knows since when anybody has been there: the bound is the consent, and not the gap."""
+    third = GUILD * 5
+    if restarts:
+        world.restart()
+    world.pass_ms(2000)
+    world.connect({GUILD: {ADA: DESK}, OTHER: {}, third: {BOB: ROOM}})
+    world.opt_in(BOB, NOON + 1000)
+    assert starts(world, BOB) == [(62_000, 61_000, "roll_call")]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_guild_that_was_there_before_and_had_nobody_in_it(world: Harness, restarts: bool) -> None:
+    """There the gap is the bound."""
+    world.opt_in(BOB, NOON + 1000)
+    if restarts:
+        world.restart()
+    world.pass_ms(2000)
+    world.connect({GUILD: {ADA: DESK}, OTHER: {BOB: ROOM}})
+    assert starts(world, BOB) == [(62_000, 2000, "roll_call")]
+
+
+def test_a_guild_that_the_bot_left_and_was_invited_to_again(world: Harness) -> None:
+    """What was seen there before it left says nothing of later."""
+    world.opt_in(BOB, NOON + 1000)
+    world.connect({GUILD: {ADA: DESK}})
+    world.pass_ms(2000)
+    world.restart()
+    world.connect({GUILD: {ADA: DESK}, OTHER: {BOB: ROOM}})
+    assert starts(world, BOB) == [(62_000, 61_000, "roll_call")]
+
+
+# --- snapshots that say nothing, channels that are no more ---
+
+
+@pytest.mark.parametrize("states", ["", ',"voice_states":null', ',"voice_states":{}'])
+def test_a_snapshot_without_voice_states_takes_nothing_away(world: Harness, states: str) -> None:
+    """The guild is unseen from then on, and a fresh session is asked for; what was seen counts."""
+    world.pass_ms(5000)
+    world.text(f'{{"t":"GUILD_CREATE","s":{next(world._sequence)},"op":0,"d":{{"id":"{GUILD}","name":"x"{states}}}}}')
+    assert world.tracker.wants_renewal is not None
+    assert world.tracker.figures()["unseen_guilds"] == 1
+    world.pass_ms(1000)
+    world.connect({GUILD: {}, OTHER: {}})
+    assert ends(world) == [(65_000, 65_000, "roll_call")]
+
+
+def test_a_channel_that_was_just_deleted_takes_nobody_in(world: Harness) -> None:
+    """A mute that was on its way names it yet; one that is made anew under its id does."""
+    world.see(frames.ChannelDeleted(GUILD, DESK))
+    world.pass_ms(10)
+    world.state(ADA, DESK, flags=int(Flags.MUTED))
+    assert world.times(ADA) == [(DESK, 0, 60_000, "joined", "left")]
+    world.see(frames.ChannelChanged(GUILD, ChannelInfo(DESK, "Desk", 2)))
+    world.state(ADA, DESK)
+    assert world.times(ADA)[-1] == (DESK, 60_010, None, "joined", None)
+
+
+def test_no_more_deleted_channels_are_remembered_than_can_be_meant(world: Harness) -> None:
+    """Temporary rooms come and go by the thousand."""
+    for channel in range(5000, 7000):
+        world.see(frames.ChannelDeleted(GUILD, channel))
+    world.state(ADA, 6999)
+    assert world.times(ADA)[-1][2] is not None
+    assert len(world.tracker._guilds[GUILD].deleted) <= 64
+
+
+# --- channels that are hidden from the bot ---
+
+
+def shown(world: Harness, hidden: bool, channel: int = DESK, *, by: str = "both") -> None:
+    """CHANNEL_UPDATE: the channel is hidden from the bot, or is so no more."""
+    name = HIDDEN if hidden and by != "flag" else "Desk"
+    flags = HIDDEN_FLAG if hidden and by != "name" else 0
+    data = {"id": str(channel), "guild_id": str(GUILD), "type": 2, "name": name, "flags": flags}
+    text = {"t": "CHANNEL_UPDATE", "s": next(world._sequence), "op": 0, "d": data}
+    world.text(json.dumps(text))
+
+
+@pytest.mark.parametrize("by", ["flag", "name", "both"])
+def test_a_hidden_channel_is_not_recorded(world: Harness, by: str) -> None:
+    """From when it is hidden until it is shown again; whoever is inside then begins then."""
+    shown(world, True, by=by)
+    assert ends(world) == [(60_000, 0, "not_recorded")]
+    world.pass_ms(5000)
+    world.state(ADA, DESK, flags=int(Flags.MUTED))
+    world.opt_in(BOB)
+    world.state(BOB, DESK)
+    world.pass_ms(5000)
+    assert world.rows(BOB) == []
+    shown(world, False)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert world.times(ADA)[1:] == [(DESK, 70_000, 71_000, "recorded", "left")]
+    assert [row["muted_ms"] for row in world.rows(ADA)] == [0, 1000]
+    assert starts(world, BOB) == [(70_000, 0, "recorded")]
+
+
+def test_into_a_hidden_channel_and_out_again(world: Harness) -> None:
+    """There the person is nowhere; who left it is not there when it is shown."""
+    shown(world, True, SOFA)
+    world.state(ADA, SOFA)
+    world.pass_ms(5000)
+    world.state(ADA, DESK)
+    world.pass_ms(5000)
+    world.state(ADA, SOFA)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    shown(world, False, SOFA)
+    assert world.times(ADA) == [
+        (DESK, 0, 60_000, "joined", "left"),
+        (DESK, 65_000, 70_000, "joined", "left"),
+    ]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_channel_that_was_hidden_in_a_gap(world: Harness, restarts: bool) -> None:
+    """Nobody knows when: it is recorded up to where sight was lost, and what was inside begins when it is shown."""
+    if restarts:
+        world.restart()
+    world.pass_ms(3000)
+    world.hello()
+    world.ready(GUILD)
+    there = (VoiceState(GUILD, ADA, DESK, 0),)
+    world.see(frames.RollCall(GUILD, "Study room", None, (ChannelInfo(DESK, "", 2, hidden=True),), there))
+    assert ends(world) == [(60_000, 60_000, "not_recorded")]
+    world.pass_ms(3000)
+    world.see(frames.RollCall(GUILD, "Study room", None, (ChannelInfo(DESK, "Desk", 2),), there))
+    assert [row[3:] for row in world.times(ADA)][1:] == [("roll_call", None)]
+
+
+def test_a_hidden_channel_is_not_asked_about_nor_learned_of_by_an_answer(world: Harness) -> None:
+    """An answer that names it says that the person is not where they were."""
+    silent(world)
+    shown(world, True, SOFA)
+    asked(world, SOFA)
+    assert len(world.rows(ADA)) == 1
+    assert [by for _, _, by in ends(world)] == ["left"]
+
+
+# --- the AFK channel is another one now ---
+
+
+def test_time_before_the_afk_channel_changed_counts_as_it_was(world: Harness) -> None:
+    """And time after it as it is, in either direction."""
+    world.see(frames.GuildChanged(GUILD, "Study room", DESK))
+    world.pass_ms(4000)
+    world.see(frames.GuildChanged(GUILD, "Library", DESK))
+    world.see(frames.GuildChanged(GUILD, "Library", AFK))
+    world.pass_ms(2000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [
+        (DESK, 0, 60_000, "joined", "switched"),
+        (DESK, 60_000, 64_000, "switched", "switched"),
+        (DESK, 64_000, 66_000, "switched", "left"),
+    ]
+    assert [row["afk"] for row in world.rows(ADA)] == [0, 1, 0]
+    assert {within for _, within, _ in ends(world)} == {0}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_afk_channel_changed_in_a_gap(world: Harness, restarts: bool) -> None:
+    """Nobody saw when: the time between is not counted."""
+    if restarts:
+        world.restart()
+    world.pass_ms(3000)
+    world.hello()
+    world.ready(GUILD)
+    there = (VoiceState(GUILD, ADA, DESK, 0),)
+    world.see(frames.RollCall(GUILD, "Study room", DESK, (ChannelInfo(DESK, "Desk", 2),), there))
+    assert [(row["started_at"] - NOON, row["afk"]) for row in world.rows(ADA)] == [(0, 0), (63_000, 1)]
+    assert ends(world) == [(60_000, 60_000, "roll_call")]
