@@ -52,7 +52,7 @@ SELECT m.mark,
 def guild_sight(guild_id: int, user_id: int) -> Statement:
     """One row: `mark`, up to when the guild was seen (0: never), and `told`: 1 if `user_id` may be told so.
 
-    What may not be told of changes no number that the person can get.
+    What may not be told of changes no number about fewer than three people that the person can get.
     """
     return Statement(_GUILD_SIGHT, {"guild_id": guild_id, "user_id": user_id})
 
@@ -94,8 +94,7 @@ _OWN_SESSIONS_PAGE = f"""
 WITH {OWN_SESSIONS}
 SELECT o.session_id, o.channel_id, c.name, o.started_at, o.ended_at, o.started_by, o.ended_by, o.started_within_ms,
        o.ended_within_ms, o.afk, o.muted_ms, o.deafened_ms, o.b - o.a AS in_window_ms,
-       o.runs_to,
-       count(*) OVER () AS of_all
+       o.runs_to, count(*) OVER () AS of_all
   FROM own AS o LEFT JOIN channels AS c ON c.channel_id = o.channel_id
  ORDER BY o.started_at DESC, o.session_id DESC
  LIMIT :limit OFFSET :offset

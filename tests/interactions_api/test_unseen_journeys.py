@@ -112,3 +112,16 @@ def test_an_outage_of_one_server_is_told_there_only_and_not_of_who_keeps_it(outa
     assert "Shown\u2069: 30 min" in board
     assert f"{NOT_SEEN} {outage.at(2 * HOUR)}" in board
     assert NOT_SEEN not in outage.use("leaderboard", outage.ben, _guild=fine).content
+
+
+def test_a_server_that_was_never_seen_counts_nothing_that_runs_and_says_so(outage: Outage):
+    """As long as no listener of it has ever said how far it saw."""
+    guild, user = outage.make_guild("New"), outage.person("Eve")
+    outage.session(user, outage.channel("Room", guild), 3 * HOUR, None, guild_id=guild)
+    outage.keep(GuildSight(guild, 1, seen=False, unseen_since=None))
+    board = outage.use("leaderboard", user, _guild=guild, period="all").content
+    assert "You have no counted time in this period." in board
+    assert "The bot does not see this server yet: what is running is not counted." in board
+    said = outage.use("voice_time", user, _guild=guild, period="all").content
+    assert f"{SAW_IT} {outage.at(3 * HOUR)}" in said
+    assert "**0 s**, sessions: 1" in said
