@@ -81,7 +81,8 @@ def test_an_element_that_holds_no_rows(element: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
-    "element", [{"columns": 1}, {"columns": ["a"], "values": [[1, 2]]}, {"columns": ["a"], "values": 1}]
+    "element",
+    [{"columns": 1, "values": [[1]]}, {"columns": ["a"], "values": [[1, 2]]}, {"columns": ["a"], "values": 1}],
 )
 def test_returned_rows_that_are_none(element: dict[str, Any]):
     """The write stands, perhaps: it is sent again, which is harmless."""
