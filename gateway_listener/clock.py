@@ -15,6 +15,8 @@ STEP_MS = 2000
 """What is shown may be so far outside of what is known of Discord's clock, once it was heard."""
 NEAR_MS = 3 * STEP_MS
 """Two processes on one machine, which both heard Discord, can differ by so much."""
+# Discord has many machines, and their clocks may differ from one another by so much.
+APART_MS = 250
 # Steady clocks drift; those that NTP keeps right are made slower or faster by so much at most.
 DRIFT = 500e-6
 ASK_EVERY_MS = 60 * 60 * 1000
@@ -91,7 +93,8 @@ class Clock:
 
         Returns by how many ms the clock has been set: every moment that it gave out before is to be moved by so much.
         """
-        fresh = _Heard(received_at, date * 1000 - received_at, date * 1000 + 1000 - sent_at)
+        least, most = date * 1000 - received_at, date * 1000 + 1000 - sent_at
+        fresh = _Heard(received_at, least - APART_MS, most + APART_MS)
         self._doubted = False
         if self._known is None:
             self._known = fresh
@@ -116,8 +119,8 @@ class Clock:
         """
         assert self._known is not None  # noqa: S101 (for the type checker)
         missing = (fresh.least + fresh.most - self._known.least - self._known.most) / 2
-        as_system = missing > STEP_MS and abs(self._system_ahead() - self._system_was - missing) <= STEP_MS / 2
-        if missing <= 0 or not (self._interrupted or as_system):
+        as_system = abs(self._system_ahead() - self._system_was - missing) <= STEP_MS / 2
+        if missing <= STEP_MS or not (self._interrupted or as_system):
             return False
         self._carried += missing
         self._known = _Heard(fresh.at + int(missing), fresh.least - missing, fresh.most - missing)

@@ -294,13 +294,13 @@ class Listener:
 
     async def _look_at_clock(self) -> None:
         difference = self._clock.difference()
-        is_off = difference is not None and abs(difference[0]) * 1000 >= STEP_MS
-        if difference is not None and is_off and not self._told_clock:
-            log.warning(
-                "this machine's clock is %.1f s %s Discord's; moments are stored by Discord's",
-                abs(difference[0]),
-                "ahead of" if difference[0] > 0 else "behind",
-            )
+        is_off = self._tracker.sight.ready if difference is None else abs(difference[0]) * 1000 >= STEP_MS
+        if is_off and not self._told_clock:
+            if difference is None:
+                log.warning("Discord's answers come without a Date: moments are stored by this machine's clock")
+            else:
+                by, which = abs(difference[0]), "ahead of" if difference[0] > 0 else "behind"
+                log.warning("this machine's clock is %.1f s %s Discord's; moments are stored by Discord's", by, which)
         self._told_clock = is_off
         if self._supervisor is not None and self._clock.asks():
             await self._supervisor.ask_time()

@@ -7,6 +7,7 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,28 @@ def button(**fields: Any) -> dict[str, Any]:
 
 
 # What is sent
+
+
+@pytest.mark.parametrize("ahead", [7_200_000, -7_200_000])
+async def test_discords_own_clock(discord: SimulatedDiscord, endpoint: Endpoint, ahead: int) -> None:
+    """`clock_ahead` is in all that tells time: `Date` of the API and of the gateway, ids, timestamps, the record."""
+    guild, ada = discord.add_guild(), discord.add_user("ada")
+    discord.set_faults(clock_ahead=ahead)
+    expected = time.time() + ahead / 1000
+    await discord.command("voice stats", ada, guild=guild)
+    (sent,) = endpoint.seen
+    assert moment(int(sent["id"])) / 1000 == pytest.approx(expected, abs=60)
+    assert int(endpoint.headers[0]["X-Signature-Timestamp"]) == pytest.approx(expected, abs=60)
+    assert discord.history.entries[-1]["at"] / 1000 == pytest.approx(expected, abs=60)
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{discord.api_url}/gateway", headers={"User-Agent": "DiscordBot (x, 1)"}) as answer:
+            assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == pytest.approx(expected, abs=60)
+        async with http.ws_connect(discord.gateway_url) as connection:
+            date = connection._response.headers["Date"]
+            assert parsedate_to_datetime(date).timestamp() == pytest.approx(expected, abs=60)
+        discord.set_faults(no_date=True)
+        async with http.get(f"{discord.api_url}/gateway", headers={"User-Agent": "DiscordBot (x, 1)"}) as answer:
+            assert "Date" not in answer.headers
 
 
 async def test_a_command_looks_as_discord_makes_it(discord: SimulatedDiscord, endpoint: Endpoint) -> None:
