@@ -31,17 +31,10 @@ def wrong_sums(truth: Truth, rows: Sequence[Row]) -> Iterator[str]:
             edges = sum(begin <= edge <= end for span in spans for edge in span)
             if not -truth.slack <= stored <= end - begin + truth.slack:
                 yield f"{name} is {stored} in {text_of(row)}"
-            elif row["session_id"] in truth.cut_blindly or _is_ended_before_it_was_written(truth, row):
+            elif row["session_id"] in truth.cut_blindly:
                 continue  # how much of what had been counted lay in the part that is left, nobody knows any more
             elif abs(stored - true) > unseen + truth.slack * (edges + 2):
                 yield f"{name} is {stored} and was {true}, with {unseen} unseen, in {text_of(row)}"
-
-
-def _is_ended_before_it_was_written(truth: Truth, row: Row) -> bool:
-    """Its disk was lost, and it ends at the watermark that the service had, which may be older than its last flags."""
-    if row["ended_at"] is None:
-        return False
-    return any(row["ended_at"] <= lost_at <= row["ended_at"] + row["ended_within_ms"] for lost_at in truth.disks_lost)
 
 
 def _length(spans: Iterable[Span]) -> int:
