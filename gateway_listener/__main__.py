@@ -10,12 +10,13 @@ import sys
 
 from db_client.errors import NotKept
 from gateway_listener.application import OtherApplication
-from gateway_listener.client import GatewayRefused
+from gateway_listener.gateway import GatewayLost, GatewayRefused
 from gateway_listener.listener import Listener
 from gateway_listener.settings import Settings
 from program import logs
 from program.environment import SettingsError
 
+START_AGAIN = 1
 CANNOT_START = 2
 DISCORD_REFUSED = 3
 
@@ -29,7 +30,8 @@ async def _run(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The exit status: 0 after a signal, 2 for settings or data that cannot be used, 3 if Discord refuses."""
+    """The exit status: 0 after a signal, 1 if the gateway is out of reach for too long (a new start is right), 2 for
+    settings or data that cannot be used, 3 if Discord refuses."""
     try:
         settings = Settings.read(os.environ)
     except SettingsError as error:
@@ -41,6 +43,9 @@ def main() -> int:
     gc.set_threshold(20_000, 20, 20)
     try:
         asyncio.run(_run(settings))
+    except GatewayLost as lost:
+        print(lost, file=sys.stderr)
+        return START_AGAIN
     except GatewayRefused as refusal:
         print(refusal, file=sys.stderr)
         return DISCORD_REFUSED

@@ -9,7 +9,7 @@ from collections.abc import Callable
 SLEW = 0.005
 
 
-def _steady_seconds() -> float:
+def steady_seconds() -> float:
     """Seconds of a clock that only runs forward; where the system has one, it also counts while the machine sleeps."""
     source = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if source is None else time.clock_gettime(source)
@@ -26,7 +26,7 @@ class Clock:
         self,
         *,
         wall: Callable[[], float] = time.time,
-        steady: Callable[[], float] = _steady_seconds,
+        steady: Callable[[], float] = steady_seconds,
         slew: float = SLEW,
     ) -> None:
         self._wall = wall

@@ -267,6 +267,16 @@ class Tracker:
         """The connection has ended: until the next one says READY or RESUMED nothing is seen."""
         self.sight.connect()
 
+    def lose(self, guild_id: int | None, now: int) -> None:
+        """Something of the guild was missed (None: of any guild): it is unseen, from the last proof of it on, until
+        its next roll call."""
+        self.pass_to(now)
+        self._write()
+        for guild in [self._guild(guild_id)] if guild_id is not None else list(self._guilds.values()):
+            guild.lose_sight(self.sight.watermark)
+            self._note_unseen(guild)
+            self.sight.came(guild.guild_id)
+
     def _hello(self, hello: frames.Hello, now: int) -> None:
         self.sight.connect()
 

@@ -21,10 +21,13 @@ Fault = Callable[[SimulatedDiscord], object]
 
 
 def tried(listener: Listener) -> int:
-    """How many connections and clients have been begun anew."""
-    if listener._supervisor is None:
-        return 0
-    return listener._supervisor.counts["reconnects"] + listener._supervisor.counts["restarts"]
+    """How many attempts have been made anew."""
+    return 0 if listener._gateway is None else listener._gateway.counts["reconnects"]
+
+
+def late_since(listener: Listener) -> int | None:
+    """Since when what is read now may have waited."""
+    return None if listener._gateway is None else listener._gateway.late_since()
 
 
 async def play(stage: Scene, listener: Listener, fault: Fault) -> None:
@@ -110,7 +113,7 @@ async def test_malformed_frames(stage: Scene, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["refuse", "upgrade", "api", "close before hello", "abort before hello"])
 async def test_unreachable_at_the_first_start(stage: Scene, kind: str) -> None:
-    """The supervisor tries again until Discord is there; discord.py by itself would end."""
+    """The listener tries again until Discord is there; discord.py by itself would end."""
     switches = {
         "refuse": {"refuse": True},
         "upgrade": {"upgrade_status": 503},
@@ -156,9 +159,9 @@ async def test_what_discord_py_does_not_notice(stage: Scene, switch: str) -> Non
         stage.discord.set_faults(**{switch: True})
         if switch == "ignore_resume":
             stage.discord.abort()
-        assert listener._supervisor is not None
-        counts = listener._supervisor.counts
-        await soon(lambda: counts["complaints"] >= 1, what="the pulse is missed")
+        assert listener._gateway is not None
+        counts = listener._gateway.counts
+        await soon(lambda: counts["complaints"] >= 1, what="the heartbeat is missed")
         stage.discord.clear_faults()
         await stage.until_live(listener)
         stage.discord.leave(stage.ada)
@@ -173,7 +176,7 @@ async def test_a_connection_that_stood_still(stage: Scene) -> None:
         await stage.settled(listener, stays=1)
         stage.discord.faults.silent = True
         stage.discord.leave(stage.ada)
-        await soon(lambda: listener._lateness.since is not None or not listener._tracker.sight.ready)
+        await soon(lambda: late_since(listener) is not None or not listener._tracker.sight.ready)
         stage.discord.faults.silent = False
         await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
         (row,) = await stage.settled(listener, stays=1)

@@ -85,18 +85,18 @@ async def test_a_refusal_that_is_not_discords_says_nothing(stage: Scene) -> None
     stage.discord.remove_guild(stage.guild)
     async with stage.listening(RECONCILE_EVERY="1", timing=TIMING) as listener:
         await until(stage, listener, lambda left_at, confirmed_at: left_at is not None)
-        supervisor = listener._supervisor
-        assert supervisor is not None
+        gateway = listener._gateway
+        assert gateway is not None
         elsewhere = stage.discord.add_guild("Elsewhere")
-        assert await supervisor.is_in(elsewhere) is True
-        assert await supervisor.is_in(stage.guild) is False
-        assert await supervisor.is_in(4711) is False
+        assert await gateway.is_in(elsewhere) is True
+        assert await gateway.is_in(stage.guild) is False
+        assert await gateway.is_in(4711) is False
         for status in (400, 401, 403, 404, 503):
             stage.discord.set_faults(api_status=status)
-            assert await supervisor.is_in(stage.guild) is None
-            assert await supervisor.is_in(elsewhere) is None
+            assert await gateway.is_in(stage.guild) is None
+            assert await gateway.is_in(elsewhere) is None
         stage.discord.set_faults(api_status=None, rate_limit=1, no_via=True)
-        assert await supervisor.is_in(stage.guild) is None
+        assert await gateway.is_in(stage.guild) is None
 
 
 @pytest.mark.parametrize("status", [403, 404])

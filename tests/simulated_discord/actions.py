@@ -50,6 +50,7 @@ _FAULTS = (
     GatewayFaults.invalidate,
     GatewayFaults.close,
     GatewayFaults.abort,
+    GatewayFaults.once,
     GatewayFaults.forget_sessions,
     GatewayFaults.resend,
     GatewayFaults.malformed,
