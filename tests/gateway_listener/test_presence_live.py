@@ -99,6 +99,23 @@ async def test_a_refusal_that_is_not_discords_says_nothing(stage: Scene) -> None
         assert await gateway.is_in(stage.guild) is None
 
 
+async def test_where_one_person_is(stage: Scene) -> None:
+    """As the API says it: in that channel, in none, or no answer."""
+    async with stage.listening(timing=replace(QUICK, api_answers_within=0.5)) as listener:
+        gateway = listener._gateway
+        assert gateway is not None
+        assert await gateway.voice_channel_of(stage.guild, stage.ada) == (stage.guild, stage.ada, None, 0)
+        stage.discord.join(stage.ada, stage.desk, self_mute=True)
+        state = await gateway.voice_channel_of(stage.guild, stage.ada)
+        assert state is not None
+        assert (state.guild_id, state.user_id, state.channel_id) == (stage.guild, stage.ada, stage.desk)
+        assert await gateway.voice_channel_of(4711, stage.ada) is None
+        for fault in ({"api_status": 404}, {"api_status": 503}, {"api_status": None, "api_silent": True}):
+            stage.discord.set_faults(**fault)
+            assert await gateway.voice_channel_of(stage.guild, stage.ada) is None
+            await gateway.ask_time()
+
+
 @pytest.mark.parametrize("status", [403, 404])
 async def test_nothing_changes_before_there_is_an_answer(stage: Scene, status: int) -> None:
     """The guild is missing in a new READY, and a proxy answers in Discord's place; then Discord does."""
