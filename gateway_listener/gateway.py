@@ -448,30 +448,36 @@ class Gateway:
 
     async def is_in(self, guild_id: int) -> bool | None:
         """Whether our application is in the guild, as Discord's API says; None if it does not say."""
-        try:
-            guild = await self._ask("/guilds/{guild_id}", guild_id=guild_id)
-        except (discord.Forbidden, discord.NotFound) as refusal:
-            return False if refusal.code in (MISSING_ACCESS, UNKNOWN_GUILD) else None
-        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
-            return None
+        guild = await self._answer("/guilds/{guild_id}", MISSING_ACCESS, UNKNOWN_GUILD, guild_id=guild_id)
+        if guild is False:
+            return False
         return True if isinstance(guild, dict) and guild.get("id") == str(guild_id) else None
 
     async def voice_channel_of(self, guild_id: int, user_id: int) -> VoiceState | None:
         """Where the person is in the guild, as Discord's API says (in no channel, if it says so); None: no answer."""
+        path = "/guilds/{guild_id}/voice-states/{user_id}"
+        state = await self._answer(path, UNKNOWN_VOICE_STATE, guild_id=guild_id, user_id=user_id)
+        if state is False:
+            return VoiceState(guild_id, user_id, None, 0)
         try:
-            state = await self._ask("/guilds/{guild_id}/voice-states/{user_id}", guild_id=guild_id, user_id=user_id)
-            frame = read({"op": 0, "t": "VOICE_STATE_UPDATE", "d": {**state, "guild_id": guild_id}})
-        except discord.NotFound as refusal:
-            return VoiceState(guild_id, user_id, None, 0) if refusal.code == UNKNOWN_VOICE_STATE else None
-        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
+            frame = read({"op": 0, "t": "VOICE_STATE_UPDATE", "d": state and {**state, "guild_id": guild_id}})
+        except (Malformed, TypeError):
             return None
-        there = frame.content if frame is not None else None
+        there = frame and frame.content
         return there if isinstance(there, VoiceState) and there.user_id == user_id else None
 
     async def ask_time(self) -> None:
         """Asks Discord for anything: the answer's `Date` is for `http_trace`."""
-        with contextlib.suppress(Exception):
-            await self._ask("/gateway")
+        await self._answer("/gateway")
+
+    async def _answer(self, path: str, *no: int, **ids: int) -> Any:
+        """What GET answers; False if Discord refuses with one of these codes; None: that is no answer."""
+        try:
+            return await self._ask(path, **ids)
+        except (discord.Forbidden, discord.NotFound) as refusal:
+            return False if refusal.code in no else None
+        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
+            return None
 
     async def _ask(self, path: str, **ids: Any) -> Any:
         """What GET answers; raises whatever keeps it from answering, and always within a time."""
