@@ -11,7 +11,7 @@ from program.environment import Environment
 
 # What a simulation must not take over from the person's shell: it has its own Discord and its own data.
 OURS = ("DISCORD_", "SQLITE_", "QUEUE_", "SHARD_", "METRICS_", "INTERACTION_", "GUNICORN_")
-OURS_EXACTLY = ("PORT", "HOST", "GAP_TOLERANCE", "RECONCILE_EVERY", "IDENTIFIES_A_DAY", "WEB_CONCURRENCY")
+OURS_EXACTLY = ("PORT", "HOST", "GAP_TOLERANCE", "RECONCILE_EVERY", "WEB_CONCURRENCY")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

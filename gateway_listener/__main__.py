@@ -11,7 +11,7 @@ import sys
 
 from db_client.errors import NotKept
 from gateway_listener.application import OtherApplication
-from gateway_listener.client import GatewayRefused
+from gateway_listener.gateway import GatewayLost, GatewayRefused
 from gateway_listener.listener import Listener
 from gateway_listener.settings import Settings
 from program import exits, logs, threads
@@ -42,6 +42,9 @@ def main() -> int:
     gc.set_threshold(20_000, 20, 20)
     try:
         asyncio.run(_run(settings))
+    except GatewayLost as lost:
+        print(lost, file=sys.stderr)
+        return exits.AGAIN
     except GatewayRefused as refusal:
         print(refusal, file=sys.stderr)
         return exits.DISCORD_REFUSES

@@ -23,7 +23,7 @@ ASK_EVERY_MS = 60 * 60 * 1000
 ASK_AGAIN_MS = 5000
 
 
-def _steady_seconds() -> float:
+def steady_seconds() -> float:
     """Seconds of a clock that only runs forward; where the system has one, it also counts while the machine sleeps."""
     source = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if source is None else time.clock_gettime(source)
@@ -54,7 +54,7 @@ class Clock:
     `wall` (the system's clock) and `steady` give seconds and are arguments for the tests.
     """
 
-    def __init__(self, *, wall: Callable[[], float] = time.time, steady: Callable[[], float] = _steady_seconds) -> None:
+    def __init__(self, *, wall: Callable[[], float] = time.time, steady: Callable[[], float] = steady_seconds) -> None:
         self._wall, self._steady = wall, steady
         self._read_at = steady()
         self._carried = wall() * 1000

@@ -29,12 +29,13 @@ _VIDEO, _STREAM = int(Flags.VIDEO), int(Flags.STREAM)
 class Malformed(ValueError):
     """A frame that cannot be read; the text says which kind of frame and why, and never holds anything from it.
 
-    `user_id` is whose voice state it is, if at least that can be read.
+    `user_id` is whose voice state it is and `guild_id` where, if at least that can be read.
     """
 
     user_id: int | None = None
     sequence: int | None = None
     """Its number within the gateway session."""
+    guild_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +255,10 @@ def _readable(make: Callable[[Any], Any], entries: object) -> tuple[list[Any], l
     return made, unreadable
 
 
-def _user_of(state: object) -> int | None:
-    """Whose voice state it is; None if that cannot be read."""
+def _id_of(state: object, name: str) -> int | None:
+    """Whose voice state it is, or where; None if that cannot be read."""
     try:
-        return snowflake(state.get("user_id")) if isinstance(state, dict) else None
+        return snowflake(state.get(name)) if isinstance(state, dict) else None
     except Malformed:
         return None
 
@@ -289,7 +290,7 @@ def _guild_create(data: Mapping[str, Any]) -> RollCall | GuildUnavailable | Guil
         afk_channel_id=_optional(data.get("afk_channel_id")),
         channels=tuple(channel for channel in channels if channel.kind in NAMED_TYPES),
         voice_states=tuple(states),
-        unreadable=tuple(user_id for state in unreadable if (user_id := _user_of(state)) is not None),
+        unreadable=tuple(user_id for state in unreadable if (user_id := _id_of(state, "user_id")) is not None),
     )
 
 
@@ -378,7 +379,7 @@ def _dispatch(frame: dict[str, Any]) -> Frame:
         malformed = Malformed(f"{kind}: {problem}")
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         malformed = Malformed(f"{kind}: {type(problem).__name__}")
-    malformed.user_id = _user_of(frame.get("d"))
+    malformed.user_id, malformed.guild_id = (_id_of(frame.get("d"), name) for name in ("user_id", "guild_id"))
     malformed.sequence = sequence
     raise malformed
 

@@ -16,19 +16,16 @@ from db_client.records import Installation, Watermark
 from db_client.store import QueueStatistics, Store
 from gateway_listener import health, reading
 from gateway_listener.application import verified
-from gateway_listener.budget import IdentifyBudget
-from gateway_listener.client import prepare
 from gateway_listener.clock import STEP_MS, Clock
 from gateway_listener.consent_feed import ConsentFeed
 from gateway_listener.dates import dates
-from gateway_listener.frames import Ack, Content, Frame, Hello, Malformed, Ready, Resumed, Seen, VoiceState, read
-from gateway_listener.lateness import TURN_EVERY, Lateness
+from gateway_listener.frames import Frame, Malformed, Seen, VoiceState
+from gateway_listener.gateway import Gateway
 from gateway_listener.notes import APPLICATION, IDENTIFIES, Memory, remembered
 from gateway_listener.outbox import Item, Note
 from gateway_listener.recorder import Recorder
 from gateway_listener.settings import Settings
 from gateway_listener.stays import stay_ids
-from gateway_listener.supervisor import Supervisor
 from gateway_listener.tracker import Tracker
 from program import threads
 from program.logs import cause
@@ -64,9 +61,6 @@ class Listener:
         self._settings = settings
         self._clock = clock or Clock()
         self._store = store or Store(settings.store)
-        self._lateness = Lateness(self._clock.steady_ms(), late_ms=int(settings.timing.late * 1000))
-        self._beats: set[asyncio.Task[None]] = set()
-        self._told_late = False
         self._told_clock = False
         self._tracker = Tracker(
             new_id=new_id or stay_ids(),
@@ -97,7 +91,7 @@ class Listener:
         """The token's, once Discord has said it."""
         self._owner: int | None = None
         """Whose the data are, as the service said last."""
-        self._supervisor: Supervisor | None = None
+        self._gateway: Gateway | None = None
         self._started_at = self._clock.now()
         self._shared: int | None = None
         """The shard's mark that was shared last."""
@@ -109,8 +103,9 @@ class Listener:
     async def run(self) -> None:
         """Listens until `stop`; then everything is in the queue file, and as much as possible delivered.
 
-        Raises, after the same, GatewayRefused or OtherApplication when a person must act, and whatever else ended it
-        that nobody asked for: each task of it is to go on, and one that does not ends them all.
+        Raises, after the same, GatewayRefused or OtherApplication when a person must act, GatewayLost when the process
+        is to be started again, and whatever else ended it that nobody asked for: each task of it is to go on, and one
+        that does not ends them all.
         """
         asyncio.get_running_loop().set_exception_handler(self._look_at_failure)
         self._store.start()
@@ -125,42 +120,38 @@ class Listener:
                 self._settings.metrics_port,
             )
             log.info("the listener is up", extra={"shard": self._settings.shard_id, "metrics_port": self.metrics_port})
-            prepare(self._settings)
-            self._supervisor = Supervisor(
-                self._settings,
-                on_frame=self._on_frame,
-                on_beat=lambda: self._lateness.beat(self._clock.steady_ms()),
-                on_hang_up=self._hang_up,
-                on_login=self._logged_in,
-                budget=self._budget(notes.get(IDENTIFIES, "")),
-                note_budget=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
-                now=self._clock.now,
-                http_trace=dates(self._clock.steady_ms, self._heard_date),
-            )
+            self._gateway = gateway = self._connected_by(notes.get(IDENTIFIES, ""))
             self._tasks.start("following consent", self._consent.follow())
-            self._tasks.every("keeping time", TURN_EVERY, self._come_round)
             await self._consent.first()
             self._tasks.every("the comparison", self._settings.reconcile_every, self._compare)
             self._tasks.every("the comparison of servers", self._settings.reconcile_every, self._compare_guilds)
             self._tasks.every("asking about servers", self._settings.timing.ask_every, self._ask)
             self._tasks.every("looking at the clock", self._settings.timing.ask_every, self._look_at_clock)
             self._tasks.every("sharing the watermark", SHARE_LOOK_EVERY, self._share_if_moved)
-            await self._supervise(self._supervisor)
+            await self._supervise(gateway)
             if not self._stopping.is_set():
                 self._end_for(Unasked("the gateway"))
         finally:
             await self._tasks.cancel()
-            for beat in [*self._beats]:
-                beat.cancel()
             await self._finish()
             if runner is not None:
                 await runner.cleanup()
         if self._unasked is not None:
             raise self._unasked
 
-    def _budget(self, spent: str) -> IdentifyBudget:
-        pause_ms = int(self._settings.timing.between_identifies * 1000)
-        return IdentifyBudget(self._settings.identifies_a_day, pause_ms=pause_ms, spent=spent)
+    def _connected_by(self, spent: str) -> Gateway:
+        return Gateway(
+            self._settings,
+            on_frame=self._on_frame,
+            on_malformed=self._on_malformed,
+            on_hang_up=self._hang_up,
+            on_login=self._logged_in,
+            spent=spent,
+            note_spent=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
+            now=self._clock.now,
+            steady=lambda: self._clock.steady_ms() / 1000,
+            http_trace=dates(self._clock.steady_ms, self._heard_date),
+        )
 
     def stop(self) -> None:
         """Ends `run`; may be called from a signal handler of the event loop."""
@@ -184,70 +175,45 @@ class Listener:
 
     # --- frames ---
 
-    def _on_frame(self, received: object) -> None:
-        try:
-            frame = read(received)
-        except Malformed as problem:
-            if problem.user_id is None or self._tracker.tracks(problem.user_id):
-                self._counts["malformed"] += 1
-                log.warning("a frame was left out", extra={"reason": str(problem)})
-            frame = Frame(Seen(), problem.sequence)  # it has come, whatever was in it
-        if frame is None:
-            return
-        now = self._clock.steady_ms()
-        late_since = self._lateness.read(now)
-        if type(frame.content) is not VoiceState:
-            late_since = self._feel(frame.content, now)
+    def _on_frame(self, frame: Frame, late_since: int | None) -> None:
+        now = self._clock.now()
         proof = self._tracker.is_proof(frame.content)
-        if proof:
-            self._lateness.heard(now)
-        since = None if late_since is None else self._clock.at(late_since)
+        if proof and self._gateway is not None:
+            self._gateway.heard()
         try:
-            self._tracker.see(frame, self._clock.at(now), late_since=since)
+            self._tracker.see(frame, now, late_since=late_since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
             if proof or type(frame.content) is not VoiceState:
-                self._tell_failure(problem)
-        if self._tracker.wants_renewal is not None and self._supervisor is not None:
-            self._supervisor.renew(self._tracker.wants_renewal)
+                self._counts["failed"] += 1
+                log.error("a frame could not be followed; a fresh session puts it right", extra=cause(problem))
+                self._lose(getattr(frame.content, "guild_id", None), "a frame could not be followed")
+        if self._tracker.wants_renewal is not None:
+            self._renew()
         if self._handing_over is None and self._hand_over():
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
 
-    def _tell_failure(self, problem: Exception) -> None:
-        self._counts["failed"] += 1
-        log.error("a frame could not be followed; the next roll call puts it right", extra=cause(problem))
+    def _on_malformed(self, problem: Malformed) -> None:
+        """A frame that cannot be read; a stranger's leaves no trace, and what nobody can be told of changes nothing."""
+        is_in = problem.user_id is not None and self._tracker.tracks(problem.user_id)
+        if is_in or problem.user_id is None:
+            self._counts["malformed"] += 1
+            log.warning("a frame was left out", extra={"reason": str(problem)})
+        if is_in:
+            self._lose(problem.guild_id, "a frame could not be read")
+            self._hand_over()
+        if self._gateway is not None:  # it has come, whatever was in it
+            self._on_frame(Frame(Seen(), problem.sequence), self._gateway.late_since())
 
-    def _feel(self, content: Content, now: int) -> int | None:
-        """What the frame says about the connection; since when frames are being read late after it."""
-        late = self._lateness
-        if self._supervisor is not None:
-            self._supervisor.felt(content)
-        if isinstance(content, Ack):
-            self._tell_late(now)
-            late.acknowledged()
-        elif isinstance(content, Hello):
-            late.connected(now)
-        elif isinstance(content, (Ready, Resumed)):
-            late.opened()
-        return late.since
+    def _renew(self) -> None:
+        why, self._tracker.wants_renewal = self._tracker.wants_renewal, None
+        if why is not None and self._gateway is not None:
+            self._gateway.renew(why)
 
-    def _tell_late(self, now: int) -> None:
-        """Says it once, whatever is read late: the clock and the heartbeats say it, not the frames."""
-        since = self._lateness.since
-        if since is not None and not self._told_late:
-            self._counts["late"] += 1
-            by = f"{now - since} ms"
-            log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
-        self._told_late = since is not None
-
-    def _come_round(self) -> None:
-        now = self._clock.steady_ms()
-        asks = self._lateness.turned(now)
-        self._tell_late(now)
-        if asks and self._supervisor is not None:
-            self._counts["heartbeats_to_know"] += 1
-            beat = asyncio.get_running_loop().create_task(self._supervisor.beat())
-            self._beats.add(beat)  # it is not awaited: a connection that takes nothing must not stop the turning
-            beat.add_done_callback(self._beats.discard)
+    def _lose(self, guild_id: int | None, why: str) -> None:
+        """Something of a guild (None: of any) was missed: it is unseen until its next roll call, which is asked for."""
+        self._tracker.lose(guild_id, self._clock.now())
+        self._tracker.wants_renewal = why
+        self._renew()
 
     def _hand_over_rest(self) -> None:
         """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""
@@ -302,8 +268,8 @@ class Listener:
                 by, which = abs(difference[0]), "ahead of" if difference[0] > 0 else "behind"
                 log.warning("this machine's clock is %.1f s %s Discord's; moments are stored by Discord's", by, which)
         self._told_clock = is_off
-        if self._supervisor is not None and self._clock.asks():
-            await self._supervisor.ask_time()
+        if self._gateway is not None and self._clock.asks():
+            await self._gateway.ask_time()
 
     # --- what is known from before, and consent ---
 
@@ -344,10 +310,9 @@ class Listener:
 
     def _time_of_reading(self) -> int:
         """The time, and whether what is read now is read late: decisions are judged by both."""
-        now = self._clock.steady_ms()
-        late_since = self._lateness.read(now)
-        self._tracker.read_late(None if late_since is None else self._clock.at(late_since), self._clock.at(now))
-        return self._clock.at(now)
+        now = self._clock.now()
+        self._tracker.read_late(self._gateway.late_since() if self._gateway else None, now)
+        return now
 
     # --- now and then ---
 
@@ -404,17 +369,16 @@ class Listener:
     async def _ask(self) -> None:
         """Asks one thing: whether the bot is in a guild that Discord does not name, or else where somebody is of whom
         nothing was heard for long."""
-        supervisor = self._supervisor
-        if supervisor is None:
+        if self._gateway is None:
             return
         presence = self._tracker.presence
         guild_id = presence.question(self._clock.now()) if presence.ours else None
         if guild_id is not None:
-            is_there = await supervisor.is_in(guild_id)
+            is_there = await self._gateway.is_in(guild_id)
             if self._tracker.answer(guild_id, is_there, self._clock.now()):
                 log.info("the bot is no longer in a server: unless it is invited again, the data go after thirty days")
         elif (question := self._tracker.question(self._clock.now())) is not None:
-            state = await supervisor.voice_channel_of(question.guild_id, question.user_id)
+            state = await self._gateway.voice_channel_of(question.guild_id, question.user_id)
             self._counts["asked_about_people"] += 1
             self._tracker.answered(question, state, self._clock.now())
         self._hand_over()
@@ -436,13 +400,13 @@ class Listener:
 
     # --- the end ---
 
-    async def _supervise(self, supervisor: Supervisor) -> None:
-        running = asyncio.create_task(supervisor.run())
+    async def _supervise(self, gateway: Gateway) -> None:
+        running = asyncio.create_task(gateway.run())
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not running.done():
-            await supervisor.stop()
+            await gateway.stop()
         await running
 
     async def _finish(self) -> None:
@@ -465,10 +429,10 @@ class Listener:
 
     def condition(self) -> health.Condition:
         """What the pages show."""
-        supervisor, tracker, recorder = self._supervisor, self._tracker, self._recorder
+        gateway, tracker, recorder = self._gateway, self._tracker, self._recorder
         now = tracker.pass_to(self._clock.now())
         last_seen = max(tracker.sight.watermark or 0, self._started_at)
-        waits = supervisor is not None and supervisor.waiting_for_budget
+        waits = gateway is not None and gateway.waits
         return health.Condition(
             live={
                 "the recorder runs": recorder.alive,
@@ -486,7 +450,7 @@ class Listener:
                 "frames": ("What became of frames, and was done beside them", "kind", self._counts),
                 "tracked": ("Stays of people with consent begun and ended, by cause", "kind", tracker.counts),
                 "recorded": ("What the recorder did", "kind", recorder.counts),
-                "connections": ("What the supervisor did", "kind", supervisor.counts if supervisor else {}),
+                "connections": ("What became of gateway connections", "kind", gateway.counts if gateway else {}),
                 "drift": ("Open sessions that differed from the service's and were put right", "kind", self._drift),
             },
         )

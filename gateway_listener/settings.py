@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from db_client.settings import StoreSettings
-from gateway_listener.budget import LONGEST_PAUSE
 from program.environment import Environment
 from program.logs import LogSettings
 
@@ -20,9 +19,13 @@ class Timing:
     """Seconds between one thing and the next; Discord's and the design's, so no variables set them."""
 
     answer_within: float = 30.0
-    """READY or RESUMED is due so long after HELLO."""
+    """READY or RESUMED is due so long after a connection is begun."""
+    api_answers_within: float = 15.0
+    """A question to Discord's API, and the login, is given up after so long."""
+    resume_within: float = 60.0
+    """After so long out of reach a session is given up, and a fresh one is begun at the address of the settings."""
     between_identifies: float = 5.0
-    longest_pause: float = LONGEST_PAUSE
+    longest_pause: float = 60.0
     """Between two attempts to connect."""
     follow_every: float = 1.0
     """The consent log is read so often: a decision is followed within three seconds."""
@@ -36,7 +39,7 @@ class Timing:
     late: float = 0.5
     """What is stored as certain can be late by about so much."""
     unseen_too_long: float = 600.0
-    """A watermark older than this, with nothing to wait for, means that this process cannot help itself."""
+    """With the gateway out of reach for so long, and nothing to wait for, this process cannot help itself: it ends."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,6 @@ class Settings:
     metrics_port: int = 9100
     gap_tolerance_ms: int = 120_000
     reconcile_every: int = 300
-    identifies_a_day: int = 900
     store: StoreSettings = field(default_factory=StoreSettings)
     log: LogSettings = field(default_factory=LogSettings)
     timing: Timing = field(default_factory=Timing)
@@ -73,7 +75,6 @@ class Settings:
             metrics_port=environment.integer("METRICS_PORT", cls.metrics_port, most=65_535),
             gap_tolerance_ms=environment.integer("GAP_TOLERANCE", 120, most=86_400) * 1000,
             reconcile_every=environment.integer("RECONCILE_EVERY", cls.reconcile_every, least=1, most=86_400),
-            identifies_a_day=environment.integer("IDENTIFIES_A_DAY", cls.identifies_a_day, least=1, most=999),
             store=StoreSettings.read(environment),
             log=LogSettings.read(environment),
         )

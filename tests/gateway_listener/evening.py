@@ -25,7 +25,7 @@ from db_client.statements import Statement
 from db_client.store import QueueStatistics
 from gateway_listener import health
 from gateway_listener.frames import VoiceState
-from gateway_listener.lateness import TURN_EVERY
+from gateway_listener.gateway import TURN_EVERY, Heartbeat
 from gateway_listener.listener import Listener
 from gateway_listener.notes import remembered
 from gateway_listener.outbox import Forget, Item
@@ -36,7 +36,6 @@ from tests.gateway_listener.gateway import ACK, Gateway
 from tests.gateway_listener.harness import NOON, left_of_record
 from tests.gateway_listener.tables import Service
 
-HEARTBEAT = 41_250
 ACK_AFTER = 30
 APPLICATION = 77
 
@@ -103,39 +102,6 @@ class AtOnce(Recorder):
         self._write(self.watermark)
 
 
-class _Supervisor:
-    """As much of `Supervisor` as a connection that is played needs."""
-
-    waiting_for_budget = False
-
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self.counts: dict[str, int] = {}
-        self.asked: list[tuple[int, int]] = []
-        self.answers: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
-        self._beat = beat
-
-    async def beat(self) -> None:
-        self._beat()
-
-    async def is_in(self, guild_id: int) -> bool | None:
-        return False
-
-    async def voice_channel_of(self, guild_id: int, user_id: int) -> VoiceState | None:
-        self.asked.append((guild_id, user_id))
-        return self.answers(guild_id, user_id)
-
-    def renew(self, cause: str) -> None:
-        pass
-
-    def felt(self, content: object) -> None:
-        pass
-
-
-class _Task:
-    def add_done_callback(self, callback: Callable[[object], object]) -> None:
-        callback(self)
-
-
 class Evening:
     """One listener after another on one disk, one gateway, one service, and the time; `log` and `seen` grow.
 
@@ -150,10 +116,12 @@ class Evening:
         self.seen: list[str] = []
         self.gateway = Gateway(lambda text, live: self._hear(text))
         self.ack_after = ACK_AFTER
+        self.asked: list[tuple[int, int]] = []
+        """About whom Discord's API was asked, which answers by `answers`."""
+        self.answers: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
         self._timers: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._runs = itertools.count(1)
-        self._connection = 0
         monkeypatch.setattr("program.threads.beside", _inline)
         monkeypatch.setattr("asyncio.get_running_loop", lambda: self)
         self._handler = _Lines(self)
@@ -164,10 +132,6 @@ class Evening:
     def call_later(self, seconds: float, act: Callable[[], object]) -> object:
         heapq.heappush(self._timers, (self.now + round(seconds * 1000), next(self._numbers), act))
         return object()
-
-    def create_task(self, coroutine: Coroutine[Any, Any, object]) -> _Task:
-        run_through(coroutine)
-        return _Task()
 
     def _seconds(self) -> float:
         return self.now / 1000
@@ -213,13 +177,16 @@ class Evening:
             steady=self._seconds,
         )
         self.recorder = self.listener._recorder = AtOnce(self.disk, steady=self._seconds)
-        self.listener._supervisor = _Supervisor(self.beat)  # type: ignore[assignment]
+        self.connection = self.listener._connected_by(spent="")
+        self.connection.is_in = _not_there  # type: ignore[method-assign]
+        self.connection.voice_channel_of = self._where  # type: ignore[method-assign]
+        self.listener._gateway = self.connection
         with self._handler:
             self.listener._take_up(remembered(self.disk.kept))
             if application is not None:
                 run_through(self.listener._logged_in(application))
         self._every(run, 1.0, lambda: run_through(self._follow()))
-        self._every(run, TURN_EVERY, self.listener._come_round)
+        self._every(run, TURN_EVERY, self._come_round)
         self._every(run, SAVE_EVERY, self.recorder.save)
         self._every(run, 30.0, self.listener._share_watermark)
         self._every(run, 300.0, lambda: run_through(self.listener._compare()))
@@ -231,37 +198,34 @@ class Evening:
         with contextlib.suppress(CannotRead):
             await self.listener._consent.read()
 
+    async def _where(self, guild_id: int, user_id: int) -> VoiceState | None:
+        self.asked.append((guild_id, user_id))
+        return self.answers(guild_id, user_id)
+
     # --- the gateway ---
 
     def identify(self, guilds: Iterable[int]) -> None:
+        self._connect()
         self.gateway.identify(list(guilds), ())
-        self._connected()
 
     def resume(self) -> None:
         if self.gateway.resumable and not self.gateway.connected:
+            self._connect()
             self.gateway.resume()
-            self._connected()
 
-    def _connected(self) -> None:
-        self._connection = connection = next(self._numbers)
+    def _connect(self) -> None:
+        self.connection._heart = Heartbeat(self.now, late_ms=500)
 
-        def beat() -> None:
-            if connection == self._connection:
-                self.beat()
-                self.call_later(HEARTBEAT / 1000, beat)
-
-        self.call_later(HEARTBEAT / 1000, beat)
-
-    def beat(self) -> None:
-        """A heartbeat is sent; its ACK comes soon after."""
-        connection = self._connection
-        self.listener._lateness.beat(self.now)
-        self.call_later(self.ack_after / 1000, lambda: connection == self._connection and self._hear(ACK))
+    def _come_round(self) -> None:
+        heart = self.connection._heart
+        if heart is not None and self.connection._come_round(heart):
+            heart.beat(self.now)
+            self.call_later(self.ack_after / 1000, lambda: heart is self.connection._heart and self._hear(ACK))
 
     def hang_up(self) -> None:
         """The connection breaks."""
-        self._connection = 0
         if self.gateway.connected:
+            self.connection._heart = None
             self.gateway.connected = False
             self.listener._tracker.hang_up()
 
@@ -270,8 +234,10 @@ class Evening:
         self.gateway.emit(kind, data)
 
     def _hear(self, text: str) -> None:
+        heart = self.connection._heart
+        assert heart is not None
         with self._handler:
-            self.listener._on_frame(json.loads(text))
+            self.connection._hear(heart, json.loads(text))
 
     # --- looking ---
 
@@ -326,6 +292,10 @@ class _Lines(logging.Handler):
             self._logger.removeHandler(self)
             self._logger.propagate = True
             self._logger.setLevel(self._level)
+
+
+async def _not_there(guild_id: int) -> bool | None:
+    return False
 
 
 async def _inline(act: Callable[[], Any]) -> Any:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
 from dataclasses import replace
 
-from gateway_listener.listener import Listener
+from gateway_listener import __main__ as program
 from gateway_listener.settings import Settings, Timing
-from program import logs
+
+TIMING = Timing(between_identifies=0.05, unseen_too_long=2.0, longest_pause=0.2)
 
 
-def main() -> int:
-    settings = Settings.read(os.environ)
-    logs.set_up(settings.log)
-    timing = Timing(between_identifies=0.05, unseen_too_long=2.0, longest_pause=0.2)
-    asyncio.run(Listener(replace(settings, timing=timing)).run())
-    return 0
+class _Settings(Settings):
+    @classmethod
+    def read(cls, variables):
+        return replace(Settings.read(variables), timing=TIMING)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.Settings = _Settings
+    sys.exit(program.main())

@@ -524,8 +524,8 @@ def test_a_new_disk_and_a_service_that_heard_of_the_future(world: Harness) -> No
 async def asked(listener: Listener, *, times: int = 2) -> None:
     """Discord is asked for its time, as it is hourly and whenever there is a doubt."""
     for _ in range(times):
-        assert listener._supervisor is not None
-        await listener._supervisor.ask_time()
+        assert listener._gateway is not None
+        await listener._gateway.ask_time()
 
 
 def difference(listener: Listener) -> float:

@@ -21,10 +21,13 @@ Fault = Callable[[SimulatedDiscord], object]
 
 
 def tried(listener: Listener) -> int:
-    """How many connections and clients have been begun anew."""
-    if listener._supervisor is None:
-        return 0
-    return listener._supervisor.counts["reconnects"] + listener._supervisor.counts["restarts"]
+    """How many attempts have been made anew."""
+    return 0 if listener._gateway is None else listener._gateway.counts["reconnects"]
+
+
+def late_since(listener: Listener) -> int | None:
+    """Since when what is read now may have waited."""
+    return None if listener._gateway is None else listener._gateway.late_since()
 
 
 async def play(stage: Scene, listener: Listener, fault: Fault) -> None:
@@ -110,7 +113,7 @@ async def test_malformed_frames(stage: Scene, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["refuse", "upgrade", "api", "close before hello", "abort before hello"])
 async def test_unreachable_at_the_first_start(stage: Scene, kind: str) -> None:
-    """The supervisor tries again until Discord is there; discord.py by itself would end."""
+    """The listener tries again until Discord is there; discord.py by itself would end."""
     switches = {
         "refuse": {"refuse": True},
         "upgrade": {"upgrade_status": 503},
@@ -156,9 +159,9 @@ async def test_what_discord_py_does_not_notice(stage: Scene, switch: str) -> Non
         stage.discord.set_faults(**{switch: True})
         if switch == "ignore_resume":
             stage.discord.abort()
-        assert listener._supervisor is not None
-        counts = listener._supervisor.counts
-        await soon(lambda: counts["complaints"] >= 1, what="the pulse is missed")
+        assert listener._gateway is not None
+        counts = listener._gateway.counts
+        await soon(lambda: counts["complaints"] >= 1, what="the heartbeat is missed")
         stage.discord.clear_faults()
         await stage.until_live(listener)
         stage.discord.leave(stage.ada)
@@ -173,12 +176,74 @@ async def test_a_connection_that_stood_still(stage: Scene) -> None:
         await stage.settled(listener, stays=1)
         stage.discord.faults.silent = True
         stage.discord.leave(stage.ada)
-        await soon(lambda: listener._lateness.since is not None or not listener._tracker.sight.ready)
+        await soon(lambda: late_since(listener) is not None or not listener._tracker.sight.ready)
         stage.discord.faults.silent = False
         await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
         (row,) = await stage.settled(listener, stays=1)
         assert row["ended_within_ms"] > 0
         stage.check([row], stage.ada)
+
+
+@pytest.mark.parametrize("nowhere", ["refused", "silent", "no address"])
+async def test_a_resume_address_that_leads_nowhere(stage: Scene, nowhere: str) -> None:
+    """After a bounded time a fresh session is begun at the address of the settings; the process need not end for it."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    discord = stage.discord
+    home = discord.gateway.url
+    discord.gateway.url = {
+        "refused": "ws://127.0.0.1:1",
+        "silent": f"ws://127.0.0.1:{port}",
+        "no address": "not an address",
+    }[nowhere]
+    timing = replace(QUICK, resume_within=0.3, longest_pause=0.1, answer_within=0.5)
+    try:
+        async with stage.listening(timing=timing) as listener:
+            discord.join(stage.ada, stage.desk)
+            await stage.settled(listener, stays=1)
+            discord.gateway.url = home
+            discord.abort()
+            await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
+            await stage.until_live(listener)
+            discord.leave(stage.ada)
+            await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+            stage.check(await stage.settled(listener, stays=1), stage.ada)
+            assert discord.state()["resumes"] == 0
+    finally:
+        silent.close()
+
+
+async def test_a_short_outage_costs_no_session(stage: Scene) -> None:
+    """However many attempts are refused, what Discord still has is resumed."""
+    async with stage.listening(timing=replace(QUICK, longest_pause=0.05)) as listener:
+        stage.discord.faults.refuse = True
+        stage.discord.abort()
+        await soon(lambda: tried(listener) >= 8, what="eight attempts")
+        stage.discord.faults.refuse = False
+        await stage.until_live(listener)
+        assert stage.discord.state()["identifies"] == 1
+
+
+async def test_a_fresh_session_that_is_asked_for(stage: Scene) -> None:
+    """However often it is asked for meanwhile, it is one; what comes back at once waits four times as long."""
+    async with stage.listening() as listener:
+        discord = stage.discord
+        discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        assert listener._gateway is not None
+        for _ in range(3):
+            listener._lose(stage.guild, "a frame could not be followed")
+        await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
+        await stage.until_live(listener)
+        discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        assert (discord.state()["identifies"], listener._gateway.counts["renewals"]) == (2, 1)
 
 
 async def test_identify_never_answered(stage: Scene) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_listener.lateness import Lateness
+from gateway_listener.gateway import Heartbeat
 from tests.gateway_listener.harness import ADA, BOB, DESK, GUILD, NOON, SOFA, Harness
 
 LATE = 500
 TURN = 200
+INTERVAL = 600_000
 
 
 class Loop:
@@ -16,12 +17,15 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = NOON
-        self.late = Lateness(self.now, late_ms=LATE)
-        self.late.connected(self.now)
-        self.late.opened()
+        self.connects()
         assert self.late.turned(self.now)
         self.late.beat(self.now)
         self.late.acknowledged()
+
+    def connects(self) -> None:
+        self.late = Heartbeat(self.now, late_ms=LATE)
+        self.late.hello(INTERVAL, self.now)
+        self.late.opened(self.now)
 
     def turns(self, milliseconds: int) -> bool:
         """Time passes as it should; True if a heartbeat was asked for at the end."""
@@ -118,9 +122,8 @@ def test_a_heartbeat_without_its_ack_in_time(loop: Loop) -> None:
 def test_the_burst_after_ready_is_late_when_it_takes_long(loop: Loop) -> None:
     """A heartbeat is sent behind READY; what is read half a second later, and before its ACK, may be from then."""
     loop.turns(1000)
-    loop.late.connected(loop.now)
     hello = loop.now
-    loop.late.opened()
+    loop.connects()
     assert loop.turns(200)
     loop.late.beat(loop.now)
     assert loop.frame() is None
@@ -135,7 +138,7 @@ def test_a_new_connection_owes_nothing_to_the_last(loop: Loop) -> None:
     loop.late.beat(loop.now)
     loop.turns(1000)
     assert loop.frame() is not None
-    loop.late.connected(loop.now)
+    loop.connects()
     assert loop.frame() is None
 
 

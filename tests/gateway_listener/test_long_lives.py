@@ -85,8 +85,9 @@ def test_strangers_push_nobody_out_of_memory(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("user", [ADA, CAT])
-def test_a_mistake_of_ours_costs_one_frame(monkeypatch: pytest.MonkeyPatch, user: int) -> None:
-    """It is counted and said where it is, without a word about whom; a stranger's frame is not mentioned."""
+def test_a_mistake_of_ours_costs_a_fresh_session(monkeypatch: pytest.MonkeyPatch, user: int) -> None:
+    """It is counted and said where it is, without a word about whom, and its guild is unseen until the next roll call,
+    which is asked for; a stranger's frame changes nothing and is not mentioned."""
     evening = Evening(monkeypatch)
     evening.identify([GUILD])
     evening.tell("GUILD_CREATE", {"id": str(GUILD), "name": "Study room", "channels": [], "voice_states": []})
@@ -111,8 +112,36 @@ def test_a_mistake_of_ours_costs_one_frame(monkeypatch: pytest.MonkeyPatch, user
         assert "mistaken" in str(more)
         assert "somebody" not in str(more)
     assert evening.listener._counts["failed"] == len(said)
+    assert evening.listener._tracker.figures()["unseen_guilds"] == len(said)
+    assert (evening.connection._renewal is not None) is (user == ADA)
+    if user == ADA:
+        evening.hang_up()
+        evening.identify([GUILD])
+        state = {**joins, "user_id": str(ADA)}
+        evening.tell("GUILD_CREATE", {"id": str(GUILD), "name": "Study room", "channels": [], "voice_states": [state]})
+        evening.pass_ms(1500)
+        assert [row["user_id"] for row in evening.rows()["voice_sessions"]] == [ADA]
     evening.tell("VOICE_STATE_UPDATE", {**joins, "user_id": str(ADA)})
     assert evening.listener._tracker.figures()["open_sessions"] == 1
+
+
+def test_a_frame_of_somebody_who_is_in_that_cannot_be_read_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guild is unseen until the next roll call, which is asked for; a stranger's, or nobody's, changes nothing."""
+    evening = Evening(monkeypatch)
+    evening.identify([GUILD, GUILD + 1])
+    for guild in (GUILD, GUILD + 1):
+        evening.tell("GUILD_CREATE", {"id": str(guild), "name": "Room", "channels": [], "voice_states": []})
+    evening.service.write(Harness(service=evening.service).decision(ADA, "in"))
+    evening.pass_ms(1500)
+    figures = evening.listener._tracker.figures
+    for user in (str(CAT), "nobody"):
+        evening.tell("VOICE_STATE_UPDATE", {"guild_id": str(GUILD), "user_id": user, "channel_id": "nowhere"})
+    assert (figures()["unseen_guilds"], evening.connection._renewal) == (0, None)
+    evening.tell("VOICE_STATE_UPDATE", {"guild_id": str(GUILD), "user_id": str(ADA), "channel_id": "nowhere"})
+    assert figures()["unseen_guilds"] == 1
+    evening.tell("VOICE_STATE_UPDATE", {"guild_id": "nowhere", "user_id": str(ADA), "channel_id": "nowhere"})
+    assert figures()["unseen_guilds"] == 2
+    assert evening.connection._renewal == "a frame could not be read"
 
 
 def test_a_comparison_that_cannot_be_read_concludes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from tests.waiting import eventually, soon
 FAILING = "tests.failing gateway_listener"
 WORKS = {
     "following consent": "gateway_listener.tracker:Tracker.decide",
-    "keeping time": "gateway_listener.lateness:Lateness.turned",
+    "keeping time": "gateway_listener.gateway:Heartbeat.turned",
     "the comparison": "gateway_listener.tracker:Tracker.compare",
     "the comparison of servers": "gateway_listener.tracker:Tracker.compare_guilds",
     "asking about servers": "gateway_listener.presence:Presence.question",

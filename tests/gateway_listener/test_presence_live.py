@@ -84,18 +84,35 @@ async def test_a_refusal_that_is_not_discords_says_nothing(stage: Scene) -> None
     stage.discord.remove_guild(stage.guild)
     async with stage.listening(RECONCILE_EVERY="1", timing=TIMING) as listener:
         await until(stage, listener, lambda left_at, confirmed_at: left_at is not None)
-        supervisor = listener._supervisor
-        assert supervisor is not None
+        gateway = listener._gateway
+        assert gateway is not None
         elsewhere = stage.discord.add_guild("Elsewhere")
-        assert await supervisor.is_in(elsewhere) is True
-        assert await supervisor.is_in(stage.guild) is False
-        assert await supervisor.is_in(4711) is False
+        assert await gateway.is_in(elsewhere) is True
+        assert await gateway.is_in(stage.guild) is False
+        assert await gateway.is_in(4711) is False
         for status in (400, 401, 403, 404, 503):
             stage.discord.set_faults(api_status=status)
-            assert await supervisor.is_in(stage.guild) is None
-            assert await supervisor.is_in(elsewhere) is None
+            assert await gateway.is_in(stage.guild) is None
+            assert await gateway.is_in(elsewhere) is None
         stage.discord.set_faults(api_status=None, rate_limit=1, no_via=True)
-        assert await supervisor.is_in(stage.guild) is None
+        assert await gateway.is_in(stage.guild) is None
+
+
+async def test_where_one_person_is(stage: Scene) -> None:
+    """As the API says it: in that channel, in none, or no answer."""
+    async with stage.listening(timing=replace(QUICK, api_answers_within=0.5)) as listener:
+        gateway = listener._gateway
+        assert gateway is not None
+        assert await gateway.voice_channel_of(stage.guild, stage.ada) == (stage.guild, stage.ada, None, 0)
+        stage.discord.join(stage.ada, stage.desk, self_mute=True)
+        state = await gateway.voice_channel_of(stage.guild, stage.ada)
+        assert state is not None
+        assert (state.guild_id, state.user_id, state.channel_id) == (stage.guild, stage.ada, stage.desk)
+        assert await gateway.voice_channel_of(4711, stage.ada) is None
+        for fault in ({"api_status": 404}, {"api_status": 503}, {"api_status": None, "api_silent": True}):
+            stage.discord.set_faults(**fault)
+            assert await gateway.voice_channel_of(stage.guild, stage.ada) is None
+            await gateway.ask_time()
 
 
 @pytest.mark.parametrize("status", [403, 404])

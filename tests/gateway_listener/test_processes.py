@@ -17,7 +17,7 @@ from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
-from gateway_listener.budget import IdentifyBudget
+from gateway_listener.gateway import moments
 from gateway_listener.notes import IDENTIFIES
 from tests.gateway_listener.processes import IMPATIENT, figure, gauge, listener, logged, page, pages, variables_of
 from tests.services import RunningService
@@ -108,45 +108,42 @@ def test_two_listeners_on_one_shard(discord: Control, store: Store, variables: d
         assert sorted((row["user_id"], row["channel_id"]) for row in rows()) == stays
 
 
-def test_liveness_is_red_while_the_gateway_cannot_be_reached(
-    discord: Control, variables: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("since", ["the first start", "it was connected"])
+def test_the_process_ends_when_the_gateway_is_out_of_reach_for_too_long(
+    discord: Control, variables: dict[str, str], tmp_path: Path, since: str
 ) -> None:
-    """A supervisor outside then starts it anew; if Discord is back before, all is well without that."""
-    discord.set_faults(refuse=True)
+    """Exit status 1 and a sentence: whoever looks after it starts it again, and once Discord is back all is well."""
     with listener(tmp_path, variables, program=IMPATIENT) as process:
-        address = pages(tmp_path)
-        status, text = eventually(
-            lambda: (lambda answer: answer if answer[0] != 200 else None)(page(address, "livez")), what="livez is red"
-        )
-        assert status == 503
-        assert "[-]the gateway was seen" in text
-        assert "[+]the recorder runs" in text
-        assert process.poll() is None
-        discord.clear_faults()
-        eventually(lambda: page(address, "livez")[0] == 200, what="livez is green")
-        eventually(lambda: page(address, "readyz")[0] == 200, what="the gateway is ready")
-
-
-def test_identifies_are_counted_over_kills(discord: Control, variables: dict[str, str], tmp_path: Path) -> None:
-    """With all of a day's sent, the next process waits, says why, is alive, and sends none."""
-    limited = {**variables, "IDENTIFIES_A_DAY": "3"}
-    before = discord.state()["identifies"]
-
-    def counted() -> int:
-        with closing(QueueFile(tmp_path / "queue.db", 2**20)) as disk:
-            return IdentifyBudget(3, spent=disk.notes(IDENTIFIES).get(IDENTIFIES, "")).sent()
-
-    for sent in (1, 2, 3):
-        with listener(tmp_path, limited, program=IMPATIENT) as process:
+        if since == "it was connected":
             eventually(lambda: discord.state()["connected_shards"] == [0], what="it is connected")
-            eventually(lambda sent=sent: counted() == sent, what="it is counted on the disk")
+        discord.set_faults(refuse=True)
+        discord.abort()
+        assert process.wait(60) == 1
+    assert "out of reach for" in logged(tmp_path).splitlines()[-1]
+    discord.clear_faults()
+    with listener(tmp_path, variables, program=IMPATIENT, log="again.log"):
+        address = pages(tmp_path, "again.log")
+        eventually(lambda: page(address, "readyz")[0] == 200, what="the gateway is ready")
+        assert page(address, "livez")[0] == 200
+
+
+def test_identifies_are_counted_over_kills(service: RunningService, tmp_path: Path) -> None:
+    """When few of a day's are left the next process waits, says why, is alive, and sends none."""
+    with start_process(seed=12, heartbeat_interval=300, session_starts=10) as discord:
+        variables = variables_of(discord, service, tmp_path)
+
+        def counted() -> int:
+            with closing(QueueFile(tmp_path / "queue.db", 2**20)) as disk:
+                return len(moments(disk.notes(IDENTIFIES).get(IDENTIFIES, "")))
+
+        with listener(tmp_path, variables, program=IMPATIENT) as process:
+            eventually(lambda: discord.state()["connected_shards"] == [0], what="it is connected")
+            eventually(lambda: counted() == 1, what="it is counted on the disk")
             process.kill()
             process.wait()
-        eventually(lambda: discord.state()["connections"] == 0)
-    with listener(tmp_path, limited, program=IMPATIENT):
-        eventually(lambda: "3 IDENTIFYs were sent within a day" in logged(tmp_path), what="it says why it waits")
-        address = pages(tmp_path)
-        eventually(lambda: figure(address, "connections", "restarts") == 0)
-        assert page(address, "livez")[0] == 200
-        assert page(address, "readyz")[0] == 503
-        assert discord.state()["identifies"] - before == 3
+        with listener(tmp_path, variables, program=IMPATIENT, log="again.log"):
+            address = pages(tmp_path, "again.log")
+            eventually(lambda: "limit of IDENTIFYs lasts" in logged(tmp_path, "again.log"), what="it says why")
+            assert page(address, "livez")[0] == 200
+            assert page(address, "readyz")[0] == 503
+            assert discord.state()["identifies"] == 1

@@ -9,6 +9,7 @@ import pytest
 
 from gateway_listener.clock import Clock
 from tests.gateway_listener.running import Scene, scene
+from tests.gateway_listener.test_gateway_faults import late_since
 from tests.services import RunningService
 from tests.waiting import soon
 
@@ -70,7 +71,7 @@ async def test_a_decision_that_took_an_hour(tmp_path: Path, service: RunningServ
                 lambda: (listener._tracker.sight.watermark or 0) > hands.now_ms() - 60_000,
                 what="the gateway is seen at the new time",
             )
-            await soon(lambda: listener._lateness.since is None, what="all of before has been read")
+            await soon(lambda: late_since(listener) is None, what="all of before has been read")
 
         stage.discord.join(stage.cat, stage.desk)
         await soon(lambda: stage.seated(listener) == 1)

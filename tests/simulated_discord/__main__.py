@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--shards", type=int, default=1, help="how many the bot has to use")
     options.add_argument("--interactions-url", default=None, help="of the endpoint that gets interactions")
     options.add_argument("--heartbeat-interval", type=int, default=41_250, help="in ms")
+    options.add_argument("--session-starts", type=int, default=1000, help="how many IDENTIFYs there are")
     options.add_argument("--replay-limit", type=int, default=100_000, help="dispatches a session can replay")
     return options
 
@@ -40,6 +41,7 @@ async def run(options: argparse.Namespace) -> None:
         interactions_url=options.interactions_url,
         heartbeat_interval=options.heartbeat_interval,
         replay_limit=options.replay_limit,
+        session_starts=options.session_starts,
     )
     async with discord:
         about = {

@@ -51,6 +51,7 @@ _FAULTS = (
     GatewayFaults.invalidate,
     GatewayFaults.close,
     GatewayFaults.abort,
+    GatewayFaults.once,
     GatewayFaults.forget_sessions,
     GatewayFaults.resend,
     GatewayFaults.malformed,

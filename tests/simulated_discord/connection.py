@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -23,7 +24,8 @@ class Close:
 
 
 class Connection:
-    """Sends texts, raw bytes and a Close in the order given; holds everything back while `pause()`d."""
+    """Sends texts, raw bytes and a Close in the order given, and calls what stands between; holds everything back while
+    `pause()`d."""
 
     def __init__(self, number: int, ws: web.WebSocketResponse, request: web.Request, encoding: Encoding) -> None:
         self.number = number
@@ -32,15 +34,17 @@ class Connection:
         self.shard: tuple[int, int] | None = None
         self.session_id: str | None = None
         self.closing = False
+        self.acks_to_lose = 0
         self._frames: deque[float] = deque()
         self._request = request
-        self._outbox: deque[str | bytes | Close] = deque()
+        self._outbox: deque[str | bytes | Close | Callable[[], object]] = deque()
         self._wake = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
 
-    def send(self, message: str | bytes | Close) -> None:
-        """Puts one message behind those that wait: text is encoded for this connection, bytes go as they are."""
+    def send(self, message: str | bytes | Close | Callable[[], object]) -> None:
+        """Puts one message behind those that wait: text is encoded for this connection, bytes go as they are, and a
+        function is called when all before it is on the wire."""
         self.closing = self.closing or isinstance(message, Close)
         self._outbox.append(message)
         self._wake.set()
@@ -62,13 +66,8 @@ class Connection:
 
     def abort(self) -> None:
         """Resets the TCP connection: what waits is lost, the peer reads ECONNRESET."""
-        transport = self._request.transport
-        if transport is None:
-            return
-        raw: socket.socket | None = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        if self._request.transport is not None:
+            reset_tcp(self._request.transport)
 
     async def write(self) -> None:
         """Empties the outbox until a Close stood in it or the connection is gone."""
@@ -82,7 +81,10 @@ class Connection:
                     if isinstance(message, Close):
                         await self.ws.close(code=message.code)
                         return
-                    await self._write_one(message)
+                    if callable(message):
+                        message()
+                    else:
+                        await self._write_one(message)
 
     async def _write_one(self, message: str | bytes) -> None:
         encoded = self.encoding.encode(message) if isinstance(message, str) else message
@@ -90,3 +92,11 @@ class Connection:
             await self.ws.send_bytes(encoded)
         else:
             await self.ws.send_str(encoded)
+
+
+def reset_tcp(transport: asyncio.Transport) -> None:
+    """What waits is lost, and the peer reads ECONNRESET."""
+    raw: socket.socket | None = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

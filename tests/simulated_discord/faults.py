@@ -28,6 +28,7 @@ class Faults:
     null_channel: bool = False
     ready_delay: int = 0
     api_status: int | None = None
+    api_silent: bool = False
     rate_limit: int = 0
     no_via: bool = False
     clock_ahead: int = 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from itertools import count
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from tests.simulated_discord import handshake, payloads
-from tests.simulated_discord.connection import Close, Connection
+from tests.simulated_discord.connection import Close, Connection, reset_tcp
 from tests.simulated_discord.dispatches import dispatch_of, guild_create
 from tests.simulated_discord.encoding import Plain, encoding_for
 from tests.simulated_discord.faults import Faults
@@ -48,19 +49,28 @@ class Gateway:
         heartbeat_interval: int,
         replay_limit: int,
         privileged_intents: bool,
+        session_starts: int,
+        reset_after: int,
+        max_concurrency: int,
+        identify_interval: int,
     ) -> None:
         self.url = ""
         self.shards = shards
+        self.session_starts, self.reset_after, self.max_concurrency = session_starts, reset_after, max_concurrency
         self.connections: set[Connection] = set()
         self.sessions: dict[str, Session] = {}
         self.identifies = self.resumes = self.dispatched = 0
         self._identity, self._world, self._faults, self._history = identity, world, faults, history
         self._heartbeat_interval = heartbeat_interval
+        self._identify_interval = identify_interval / 1000
+        self._identified_at: dict[int, float] = {}
         self._replay_limit = replay_limit
         self._privileged = privileged_intents
         self._random = random.Random(f"gateway {seed}")
         self._numbers = count(1)
         self._greetings: set[asyncio.Task[None]] = set()
+        self.once: list[tuple[str, str]] = []
+        """Faults that wait for the next connection that comes so far: phase and what."""
 
     # The world changes
 
@@ -91,6 +101,8 @@ class Gateway:
         """One connection from its upgrade to its end."""
         if self._faults.upgrade_status is not None:
             return web.Response(status=self._faults.upgrade_status, text="upstream connect error")
+        if (what := self._due("accept")) is not None:
+            await _go_no_further(request, reset=what == "reset")
         encoding = encoding_for(request.query.get("compress"))
         if encoding is None or request.query.get("encoding", "json") != "json":
             return web.Response(status=400, text="this encoding or compression is not offered here")
@@ -114,6 +126,8 @@ class Gateway:
         return ws
 
     def _greet(self, connection: Connection, version: str) -> None:
+        if self._reach(connection, "upgrade"):
+            return
         instead = self._faults.before_hello
         if instead == "abort":
             connection.abort()
@@ -131,6 +145,7 @@ class Gateway:
                 "s": None,
             }
             connection.send(payloads.text(hello))
+            self._reach(connection, "hello")
 
     async def _read(self, connection: Connection) -> None:
         patience = 2 * self._heartbeat_interval / 1000
@@ -153,7 +168,9 @@ class Gateway:
     def _on_frame(self, connection: Connection, frame: str | bytes) -> None:
         opcode, data = handshake.read_frame(frame)
         if opcode == handshake.HEARTBEAT:
-            if not self._faults.no_ack:
+            if connection.acks_to_lose:
+                connection.acks_to_lose -= 1
+            elif not self._faults.no_ack:
                 connection.send(HEARTBEAT_ACK)
             return
         if connection.too_many(_FRAMES_PER_MINUTE):
@@ -173,16 +190,29 @@ class Gateway:
         identify = handshake.read_identify(
             data, token=self._identity.bot_token, shards=self.shards, privileged=self._privileged
         )
+        if self.identifies >= self.session_starts:
+            raise Refused(handshake.AUTHENTICATION_FAILED, "all of a day's sessions were begun: the token is reset")
         self.identifies += 1
         connection.shard = identify.shard
         self._note(connection, "identified", intents=identify.intents)
+        if self._too_soon(identify.shard[0] % self.max_concurrency):
+            self.invalidate_connection(connection, resumable=False)
+            return
         if self._faults.ignore_identify or self._answered(connection, self._faults.identify_answer):
+            return
+        if self._reach(connection, "identify"):
             return
         if isinstance(connection.encoding, Plain):
             connection.encoding.compress = identify.compress
         greeting = asyncio.create_task(self._welcome(connection, identify))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._greetings.discard)
+
+    def _too_soon(self, key: int) -> bool:
+        """Whether a shard with the same key has sent IDENTIFY just now."""
+        now = time.monotonic()
+        last, self._identified_at[key] = self._identified_at.get(key, -1e9), now
+        return now - last < self._identify_interval
 
     async def _welcome(self, connection: Connection, identify: Identify) -> None:
         if self._faults.ready_delay:
@@ -196,10 +226,12 @@ class Gateway:
         session.awaited = {guild.id for guild in guilds}
         session.dispatch("READY", payloads.text(self._ready(session)))
         self._note(connection, "ready")
+        self._reach(connection, "ready")
         for number, guild in enumerate(guilds):
             if guild.id in session.awaited and guild.available:
                 created = guild_create(guild, self._world, self._identity.bot, self._faults, known=True)
                 session.dispatch(created.name, created.data)
+                self._reach(connection, "guild")
             session.awaited.discard(guild.id)
             if number % _GUILDS_AT_ONCE == _GUILDS_AT_ONCE - 1:
                 await asyncio.sleep(0)
@@ -226,6 +258,8 @@ class Gateway:
         self._note(connection, "resume asked", session=resume.session_id, sequence=resume.sequence)
         if self._faults.ignore_resume or self._answered(connection, self._faults.resume_answer):
             return
+        if self._reach(connection, "resume"):
+            return
         if session is not None and resume.sequence > session.sequence:
             raise Refused(handshake.INVALID_SEQUENCE, "a sequence number from the future")
         if session is None or not session.can_replay(resume.sequence):
@@ -238,9 +272,36 @@ class Gateway:
         if session.expiry is not None:
             session.expiry.cancel()
         session.connection, connection.session_id = connection, session.id
-        replayed = session.replay(resume.sequence)
+        replayed = session.replay(resume.sequence, lambda: self._reach(connection, "replay"))
         session.dispatch("RESUMED", '{"_trace":[]}')
         self._note(connection, "resumed", replayed=replayed)
+        self._reach(connection, "resumed")
+
+    def _due(self, phase: str) -> str | None:
+        """The fault that waits for this phase, which is not to happen again."""
+        fault = next((fault for fault in self.once if fault[0] == phase), None)
+        if fault is None:
+            return None
+        self.once.remove(fault)
+        self._history.add("fault", what=f"{fault[1]} at {phase}", shard=None)
+        return fault[1]
+
+    def _reach(self, connection: Connection, phase: str) -> bool:
+        """The connection has come so far; True if a fault waited for it that ends or silences it."""
+        what = self._due(phase)
+        if what == "lost ack":
+            connection.acks_to_lose += 1
+        elif what == "reset":
+            connection.send(connection.abort)
+        elif what == "close":
+            connection.send(Close(4000))
+        elif what == "op 7":
+            connection.send(RECONNECT)
+        elif what == "silence":
+            connection.send(lambda: connection.pause(True))
+        elif what is not None:
+            self.invalidate_connection(connection, resumable=what == "op 9 true")
+        return what not in (None, "lost ack")
 
     def _answered(self, connection: Connection, answer: bool | int | None) -> bool:
         if answer is None:
@@ -303,3 +364,11 @@ class Gateway:
             session_id=connection.session_id,
             **fields,
         )
+
+
+async def _go_no_further(request: web.Request, *, reset: bool) -> None:
+    """The TCP connection stands, and its upgrade is not answered: a reset, or nothing until the client goes."""
+    while (transport := request.transport) is not None and not transport.is_closing():
+        if reset:
+            reset_tcp(transport)
+        await asyncio.sleep(0.01)

@@ -27,6 +27,8 @@ _DISPATCHES = {
     ),
     "unknown_event": ("SOMETHING_NEW", '{"guild_id":"%","what":"nobody knows"}'),
 }
+PHASES = ("accept", "upgrade", "hello", "identify", "ready", "guild", "resume", "replay", "resumed")
+MISHAPS = ("reset", "close", "op 7", "op 9 true", "op 9 false", "silence", "lost ack")
 KINDS = (*_FRAMES, *_DISPATCHES, "bad_compression")
 
 
@@ -58,6 +60,12 @@ class GatewayFaults:
         for connection in connections:
             connection.abort()
         return len(connections)
+
+    def once(self, phase: str, what: str) -> None:
+        """The next connection that comes as far as `phase` meets `what`, and no other does."""
+        if phase not in PHASES or what not in MISHAPS or (phase == "accept" and what not in ("reset", "silence")):
+            raise Impossible(f"{what} at {phase} cannot be had")
+        self._gateway.once.append((phase, what))
 
     def forget_sessions(self, shard: int | None = None) -> int:
         """Every session, connected or not, cannot be resumed any more; nobody is told."""

@@ -5,6 +5,7 @@ https://discord.com/developers/docs/reference
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -78,6 +79,8 @@ class HttpApi:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        while self._faults.api_silent and request.transport is not None:  # noqa: ASYNC110 (a switch is no event)
+            await asyncio.sleep(0.02)
         try:
             if (refusal := self._refusal(request)) is not None:
                 return refusal
@@ -112,9 +115,14 @@ class HttpApi:
         return json_answer({"url": self._gateway.url})
 
     async def _gateway_bot(self, request: web.Request) -> web.Response:
-        remaining = max(1000 - self._gateway.identifies, 0)
-        limit = {"total": 1000, "remaining": remaining, "reset_after": 86_400_000, "max_concurrency": 1}
-        return json_answer({"url": self._gateway.url, "shards": self._gateway.shards, "session_start_limit": limit})
+        gateway = self._gateway
+        limit = {
+            "total": gateway.session_starts,
+            "remaining": gateway.session_starts - gateway.identifies,
+            "reset_after": gateway.reset_after,
+            "max_concurrency": gateway.max_concurrency,
+        }
+        return json_answer({"url": gateway.url, "shards": gateway.shards, "session_start_limit": limit})
 
     async def _me(self, request: web.Request) -> web.Response:
         more = {"email": None, "verified": True, "mfa_enabled": True, "locale": "en-US", "flags": 0}

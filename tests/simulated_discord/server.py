@@ -52,6 +52,10 @@ class SimulatedDiscord:
         heartbeat_interval: int = 41_250,
         replay_limit: int = 100_000,
         privileged_intents: bool = False,
+        session_starts: int = 1000,
+        reset_after: int = 86_400_000,
+        max_concurrency: int = 1,
+        identify_interval: int = 0,
         tls: bool = False,
     ) -> None:
         self.faults = Faults()
@@ -71,6 +75,10 @@ class SimulatedDiscord:
             heartbeat_interval=heartbeat_interval,
             replay_limit=replay_limit,
             privileged_intents=privileged_intents,
+            session_starts=session_starts,
+            reset_after=reset_after,
+            max_concurrency=max_concurrency,
+            identify_interval=identify_interval,
         )
         store = InteractionStore(self.identity, snowflakes, self.now)
         self.interactions = sender = Interactions(
@@ -102,7 +110,7 @@ class SimulatedDiscord:
         self.send_raw, self.repeat, self.messages = sender.send_raw, sender.repeat, sender.messages
         mishaps = GatewayFaults(self.gateway, self.history)
         self.reconnect, self.invalidate, self.close = mishaps.reconnect, mishaps.invalidate, mishaps.close
-        self.abort, self.forget_sessions = mishaps.abort, mishaps.forget_sessions
+        self.abort, self.once, self.forget_sessions = mishaps.abort, mishaps.once, mishaps.forget_sessions
         self.resend, self.malformed, self.send_text = mishaps.resend, mishaps.malformed, mishaps.send_text
         self.clear_faults = self.faults.clear
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from tests.simulated_discord.connection import Connection
 
@@ -51,19 +52,21 @@ class Session:
         """Whether everything after that sequence number is still remembered."""
         return self._forgotten <= after
 
-    def replay(self, after: int) -> int:
-        """Sends everything after that sequence number, in order; returns how many."""
-        return self._send_again([sent for sent in self._sent if sent[0] > after])
+    def replay(self, after: int, begun: Callable[[], object] = lambda: None) -> int:
+        """Sends everything after that sequence number, in order; returns how many. `begun` follows the first."""
+        return self._send_again([sent for sent in self._sent if sent[0] > after], begun)
 
     def resend(self, count: int) -> int:
         """Sends the last `count` dispatches once more with their old sequence numbers; returns how many."""
         return self._send_again(list(self._sent)[max(len(self._sent) - count, 0) :])
 
-    def _send_again(self, missed: list[tuple[int, str, str]]) -> int:
-        if self.connection is None:
-            return 0
-        for sent in missed:
+    def _send_again(self, missed: list[tuple[int, str, str]], begun: Callable[[], object] = lambda: None) -> int:
+        for number, sent in enumerate(missed):
+            if self.connection is None:
+                return number
             self.connection.send(_frame(*sent))
+            if number == 0:
+                begun()
         return len(missed)
 
 

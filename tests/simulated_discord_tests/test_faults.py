@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator
@@ -323,3 +324,108 @@ async def test_ready_can_be_late_and_faults_can_be_cleared(discord: SimulatedDis
     assert not discord.faults.no_ack
     with pytest.raises(AttributeError):
         discord.faults.rain = True
+
+
+# Once, at a phase
+
+BEHIND = {"hello": 10, "ready": "READY", "guild": "GUILD_CREATE"}
+
+
+@pytest.mark.parametrize("phase", ["upgrade", "hello", "identify", "ready", "guild"])
+@pytest.mark.parametrize("what", ["reset", "close", "op 7", "op 9 true", "op 9 false"])
+async def test_one_fault_at_a_phase_of_the_next_connection(discord: SimulatedDiscord, phase: str, what: str) -> None:
+    """It comes right behind what the phase is named for, once; the connection after it meets nothing."""
+    discord.add_guild()
+    discord.once(phase, what)
+    async with RawClient(discord) as client:
+        if phase not in ("upgrade", "hello"):
+            await client.frame()
+            await client.identify()
+        seen = []
+        if what in ("reset", "close"):
+            assert await client.end() == (4000 if what == "close" else 1006)
+        else:
+            while not seen or seen[-1]["op"] in (0, 10):
+                seen.append(await client.frame())
+            expected = (7, None) if what == "op 7" else (9, what == "op 9 true")
+            assert (seen[-1]["op"], seen[-1]["d"]) == expected
+            before = seen[-2] if len(seen) > 1 else None
+            if phase in BEHIND:
+                assert before is not None
+                assert BEHIND[phase] in (before["op"], before["t"])
+            else:
+                assert before is None
+    async with RawClient(discord) as client:
+        await client.ready()
+
+
+@pytest.mark.parametrize("phase", ["resume", "replay", "resumed"])
+async def test_one_fault_of_a_resume(discord: SimulatedDiscord, client: RawClient, phase: str) -> None:
+    """In place of the answer, behind the first frame that is replayed, or behind RESUMED."""
+    await client.ws.close(code=4000)
+    toggle(discord)
+    toggle(discord)
+    discord.once(phase, "op 7")
+    async with RawClient(discord) as again:
+        await again.frame()
+        await again.resume(client.session, client.last)
+        frames = [await again.frame()]
+        while frames[-1]["op"] != 7:
+            frames.append(await again.frame())
+        assert [frame["t"] for frame in frames[:-1]] == {
+            "resume": [],
+            "replay": ["VOICE_STATE_UPDATE"],
+            "resumed": ["VOICE_STATE_UPDATE", "VOICE_STATE_UPDATE", "RESUMED"],
+        }[phase]
+
+
+async def test_one_lost_ack_and_one_silence(discord: SimulatedDiscord) -> None:
+    """The ACK of the next heartbeat alone; and a connection on which nothing comes any more."""
+    discord.once("hello", "lost ack")
+    async with RawClient(discord) as client:
+        await client.frame()
+        await client.say(1)
+        await client.say(1)
+        assert (await client.frame())["op"] == 11
+        assert await client.quiet()
+    discord.once("ready", "silence")
+    async with RawClient(discord) as client:
+        await client.ready()
+        await client.say(1)
+        assert await client.quiet()
+
+
+@pytest.mark.parametrize("what", ["reset", "silence"])
+async def test_an_upgrade_that_is_not_answered(discord: SimulatedDiscord, what: str) -> None:
+    """The TCP connection stands: it is reset, or nothing comes."""
+    discord.once("accept", what)
+    host, port = discord.gateway_url.removeprefix("ws://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    if what == "reset":
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+    else:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+    writer.close()
+
+
+def test_faults_that_cannot_be_had(discord: SimulatedDiscord) -> None:
+    """Impossible."""
+    for phase, what in (("never", "reset"), ("hello", "flood"), ("accept", "op 7")):
+        with pytest.raises(Impossible):
+            discord.once(phase, what)
+
+
+async def test_an_api_that_never_answers(discord: SimulatedDiscord) -> None:
+    """Until the switch is set back."""
+    headers = {"User-Agent": "DiscordBot (test, 1)"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        discord.faults.api_silent = True
+        with pytest.raises(asyncio.TimeoutError):
+            async with http.get(f"{discord.api_url}/gateway", timeout=aiohttp.ClientTimeout(total=0.1)):
+                pass
+        discord.clear_faults()
+        async with http.get(f"{discord.api_url}/gateway") as answer:
+            assert answer.status == 200

@@ -7,6 +7,7 @@ import json
 import zlib
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.simulated_discord import SimulatedDiscord
@@ -248,3 +249,32 @@ async def test_payloads_can_be_compressed_one_by_one(discord: SimulatedDiscord) 
         await client.identify(compress=True)
         message = await client.ws.receive(timeout=5)
         assert json.loads(zlib.decompress(message.data))["t"] == "READY"
+
+
+async def test_sessions_that_may_be_begun_are_counted() -> None:
+    """`GET /gateway/bot` says how many are left; one too many, and the token is not taken any more."""
+    headers = {"User-Agent": "DiscordBot (test, 1)"}
+    async with SimulatedDiscord(session_starts=1, reset_after=5000, max_concurrency=2) as discord:
+        async with RawClient(discord) as client:
+            await client.ready()
+        headers["Authorization"] = f"Bot {discord.bot_token}"
+        async with aiohttp.ClientSession(headers=headers) as http, http.get(f"{discord.api_url}/gateway/bot") as answer:
+            said = (await answer.json())["session_start_limit"]
+        assert said == {"total": 1, "remaining": 0, "reset_after": 5000, "max_concurrency": 2}
+        async with RawClient(discord) as client:
+            await client.frame()
+            await client.identify()
+            assert await client.end() == 4004
+
+
+async def test_shards_that_identify_too_soon_after_another() -> None:
+    """Op 9 false for the second with the same `shard_id % max_concurrency`."""
+    async with SimulatedDiscord(shards=3, max_concurrency=2, identify_interval=60_000) as discord:
+        answers = []
+        for shard in (0, 1, 2):
+            async with RawClient(discord) as client:
+                await client.frame()
+                await client.identify(shard=[shard, 3])
+                frame = await client.frame()
+                answers.append((frame["op"], frame["t"] or frame["d"]))
+        assert answers == [(0, "READY"), (0, "READY"), (9, False)]
