@@ -67,7 +67,8 @@ class Evening:
 
     def play(self) -> tuple[int, int]:
         """How many records it wrote, and how many edges there were."""
-        before, decisions = self.now - HOUR, []
+        before = self.now - HOUR
+        decisions: list[Decision] = []
         for guild in self._guilds:
             for place in range(PEOPLE):
                 user = guild + 1000 + place
