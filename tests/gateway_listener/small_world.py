@@ -242,6 +242,8 @@ class SmallWorld:
         """The listener compares; with no second one any more, all is then as if there had never been one."""
         drift = self.watcher.compare()
         second = self.second
+        if drift is not None:
+            self.watcher.lost_unsent = False
         if drift is None or self._disturbed_since is None or (second and (second.alive or second.harness.queue)):
             return drift
         if self.people.joined.intersection(self.watcher.guilds) - self.watcher.seen_since.keys():
@@ -249,6 +251,11 @@ class SmallWorld:
         self._disturbed.append((self._disturbed_since, self.people.now))
         self._disturbed_since = self.second = None
         return drift
+
+    @property
+    def may_differ(self) -> bool:
+        """True if a comparison may find something: a disk was lost with what it had, or a second listener was there."""
+        return self.watcher.lost_unsent or self._disturbed_since is not None
 
     def both_compare(self) -> None:
         """They compare in turn, and agree; mostly after once, after three times at the latest."""
@@ -273,6 +280,8 @@ class SmallWorld:
             self.recover(guild)
         for watcher in self.watchers:
             watcher.harness.disk_full = watcher.harness.answers_lost = False
+            watcher.beat()
+            watcher.acknowledge()
         self.watcher.start()
         self.wait(1)
         for watcher in self.watchers:
@@ -339,6 +348,7 @@ class SmallWorld:
         yield from self._meddling()
         known = {made.user_id for made in self.decisions if made.decision == "in"}
         for watcher in self.watchers:
+            yield from watcher.wrong_memory() if self._disturbed_since is None else ()
             kept = {record.person for record in watcher.harness.queue if record.person is not None}
             noted = {int(key.partition(":")[2]) for key in watcher.harness.notes if key.startswith("consent:")}
             yield from (f"rule 1: {user} is on the disk and never was in" for user in (kept | noted) - known)

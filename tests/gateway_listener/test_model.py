@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gateway_listener.ledger import REMEMBERED_MS
 from tests.gateway_listener.harness import AFK, DESK, SOFA
 from tests.gateway_listener.judge import differences
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, STAGE, UNKNOWN
@@ -37,6 +38,7 @@ pods = st.sampled_from((0, 1))
 decisions = st.sampled_from(("in", "in", "in", "out", "out", "erase"))
 short = st.one_of(st.integers(0, 3), st.integers(0, 5000))
 spans = st.one_of(short, st.integers(0, 60_000), st.integers(100_000, 200_000))
+hours = st.integers(REMEMBERED_MS - 1000, 2 * REMEMBERED_MS)
 mostly = st.sampled_from((True, True, True, False))
 rarely = st.sampled_from((False, False, False, True))
 moves = st.lists(st.tuples(everybody, guilds, rooms, mostly, short), min_size=1, max_size=4)
@@ -81,6 +83,22 @@ class Listening(RuleBasedStateMachine):
     def time_passes(self, milliseconds: int) -> None:
         self.world.wait(milliseconds)
 
+    @rule(made=moves, then=hours)
+    def hours_pass(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:
+        """With nothing in the way: what waits longer than stays are remembered, the service cuts by itself."""
+        self.world.surround(service_up=True, lagging=False, answers_lost=False, disk_full=False, batching=False)
+        self.world.stuck = [False, False]
+        self.world.wait(1)
+        self.people_move(made, then // 2)
+        self._compare()
+        self.world.wait(then // 2)
+        self._compare()
+
+    def _compare(self) -> None:
+        """With nothing in the way, and after a comparison put everything right, the service has what memory has."""
+        excused, drift = self.world.may_differ, self.world.compare()
+        assert not drift or excused, f"it differed from the service, with nothing in the way: {drift}"
+
     # --- decisions ---
 
     @rule(user=people, decision=decisions, pod=pods, then=spans)
@@ -94,6 +112,18 @@ class Listening(RuleBasedStateMachine):
         self.world.wait(between)
         self.world.decide(user, "in", 1 - pod)
         self.world.wait(then)
+
+    @rule(user=people, kind=rooms, pod=pods, decision=decisions, between=short, then=spans)
+    def decided_over_what_is_on_its_way(
+        self, user: int, kind: int | None, pod: int, decision: str, between: int, then: int
+    ) -> None:
+        """An erasure, say, and an opt-in, before the service has what was seen, and before anybody hears of them."""
+        self.world.service_up = False
+        self.move(user, kind, between)
+        self.decide(user, decision, pod, between)
+        self.decide(user, "in", pod, then)
+        self.world.service_up = True
+        self.world.wait(between)
 
     @rule(pod=pods, stuck=st.booleans())
     def pod(self, pod: int, stuck: bool) -> None:
@@ -139,6 +169,17 @@ class Listening(RuleBasedStateMachine):
         self.world.watcher.stand_still()
         self.people_move(made, then)
         self.world.watcher.go_on()
+
+    @rule(made=moves, then=spans)
+    def a_heartbeat_is_answered_late(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:
+        self.world.watcher.beat()
+        self.people_move(made, then)
+        self.world.watcher.acknowledge()
+
+    @rule(made=moves, closes=st.booleans(), then=spans)
+    def an_ack_is_lost(self, made: list[tuple[int, int, int | None, bool, int]], closes: bool, then: int) -> None:
+        self.world.watcher.lose_ack(closes=closes)
+        self.people_move(made, then)
 
     def _connect(self, back: str | None, calls: bool, watcher: Watcher | None = None) -> None:
         watcher = watcher or self.world.watcher
@@ -198,6 +239,21 @@ class Listening(RuleBasedStateMachine):
         if back:
             self.start(calls)
 
+    @rule(made=moves, disk_lost=st.booleans(), up=st.booleans(), then=spans)
+    def killed_twice(
+        self, made: list[tuple[int, int, int | None, bool, int]], disk_lost: bool, up: bool, then: int
+    ) -> None:
+        """A new disk, say, a restart, an outage of the service, a restart."""
+        self.world.watcher.share()
+        self.kill(disk_lost, then=0, back=True, calls=True)
+        self.world.wait(1)
+        self.world.service_up = up
+        self.world.watcher.kill()
+        self.people_move(made, then)
+        self.start(calls=True)
+        self.world.wait(1)
+        self.world.service_up = True
+
     @rule(calls=mostly)
     def start(self, calls: bool) -> None:
         self.world.watcher.start()
@@ -212,7 +268,7 @@ class Listening(RuleBasedStateMachine):
     def now_and_then(self, comparing: bool) -> None:
         self.world.watcher.share()
         if comparing:
-            self.world.compare()
+            self._compare()
 
     @rule(then=spans, made=moves, end=st.booleans())
     def a_second_listener(self, then: int, made: list[tuple[int, int, int | None, bool, int]], end: bool) -> None:
@@ -251,10 +307,7 @@ class Listening(RuleBasedStateMachine):
         Listening.steps += self.done
         world = self.world
         world.settle()
-        drift = world.compare()
-        assert drift == {} or world.watcher.disks_lost or world.seconds, (
-            f"it differed from the service, with nothing in the way: {drift}"
-        )
+        self._compare()
         world.wait(1)
         assert world.watcher.compare() == {}, "what was compared and put right still differs"
         truth, rows = world.truth(), world.own_rows()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from db_client.records import VoiceSession
@@ -15,10 +15,13 @@ from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.notes import BASELINE, WATERMARK, remembered
 from tests.gateway_listener.gateway import ACK, Gateway
 from tests.gateway_listener.harness import Harness
-from tests.gateway_listener.people import GUILDS, PEOPLE, People
+from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, People
 from tests.gateway_listener.rooms import Believed, Rooms
 from tests.gateway_listener.tables import Service
 from tests.gateway_listener.truth import FOREVER, Span, within, without
+
+# So long after a heartbeat its ACK is due; what is read later than that, and before the ACK, may have waited.
+LATE = 500
 
 
 class Watcher:
@@ -46,6 +49,8 @@ class Watcher:
         """How far the listener's clock was from the truth, at most."""
         self.killed_at = 0
         self.disks_lost: list[int] = []
+        self.lost_unsent = False
+        """A disk was lost with something that the service did not have, and nothing was compared since."""
         self.seen_since: dict[int, int] = {}
         self.seen: dict[int, list[Span]] = defaultdict(list)
         self.looks: dict[int, list[Span]] = defaultdict(list)
@@ -61,13 +66,23 @@ class Watcher:
         """Sessions that the service cut by itself, when this listener had forgotten the stay behind them."""
         self._uncut: set[str] = set()
         self._stood_since = 0
-        self._stood_still_in: tuple[int, ...] = ()
+        self._stood_still_in: set[int] = set()
         self._waiting: list[str] | None = None
         """What has come and is not read yet, while the process stands still; None: all is read as it comes."""
+        self._beats: list[tuple[int, int, int]] = []
+        """Heartbeats without an ACK: when sent, and the last sign before by our clock and the listener's."""
+        self._ack_is_lost = False
+        """The next heartbeat has no ACK."""
+        self._closes = False
+        """When the heartbeat after that is due, the connection is closed and the session resumed."""
         self._believed = Believed(rooms)
+        self._hidden_bot_in = 0
+        """Where it cannot know yet that the bot is one."""
         self._is_in: set[int] = set()
         """Whom it takes to be in: what anybody else does is no sign, to the next process, of how far it has looked."""
         self._looked_at = self._started_at = people.now
+        self._heard_at = 0
+        """`_looked_at`, by the listener's clock."""
         self._last_seen: dict[int, int] = {}
         self._moments: dict[int, int] = {}
         """When it was by the listener's clock, and then by ours."""
@@ -103,15 +118,19 @@ class Watcher:
             return
         if (guild in self.people.down or guild in self.gateway.awaiting) and kind != "GUILD_DELETE":
             return
+        if data.get("user_id") == str(BOT):
+            self._hidden_bot_in = guild if "member" not in data and data["channel_id"] is not None else 0
         self.gateway.emit(kind, data)
         if kind == "GUILD_DELETE":
             self._lose(guild, at=self.people.now)
+            self._stood_still_in.discard(guild)
             if guild in self.gateway.awaiting:
                 self.gateway.awaiting.remove(guild)
 
     def _tell_time(self) -> None:
         self.harness.now = self._clock()
         self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
+        self._miss_ack()
 
     def _hear(self, text: str, live: bool) -> None:
         if self._waiting is not None:
@@ -119,8 +138,8 @@ class Watcher:
             return
         self._tell_time()
         self.harness.text(text)
-        if live and self._is_proof(text):
-            self._looked_at = self.people.now
+        if live and self._is_proof(text) and not self.is_late:
+            self._looked_at, self._heard_at = self.people.now, self.harness.now
             self._moments[self.harness.tracker.sight.watermark or 0] = self.people.now
 
     def _is_proof(self, text: str) -> bool:
@@ -131,10 +150,52 @@ class Watcher:
         return kind in (None, "READY", "RESUMED", "GUILD_CREATE", "GUILD_DELETE")
 
     def heartbeat(self) -> None:
-        """A heartbeat is acknowledged, if somebody is connected."""
+        """A heartbeat is due: it is sent, and acknowledged at once or, that one, never."""
         self._tell_time()
-        if self.connected:
+        if self._waiting is not None:
             self._hear(ACK, True)
+            return
+        if self._beats and self._closes:
+            self.disconnect()
+            self.resume()
+            return
+        lost, self._ack_is_lost = self._ack_is_lost, False
+        self.beat()
+        if not lost:
+            self.acknowledge()
+
+    def lose_ack(self, *, closes: bool) -> None:
+        """The ACK of the next heartbeat will never come; `closes`: and so the connection is closed at the one after."""
+        self._ack_is_lost, self._closes = True, closes
+
+    def beat(self) -> None:
+        """A heartbeat is sent, and its ACK is to come."""
+        self._tell_time()
+        if self.connected and self._waiting is None:
+            self._beats.append((self.people.now, self._looked_at, self._heard_at))
+
+    def acknowledge(self) -> None:
+        """The ACK of the newest heartbeat comes: what Discord had sent before it has been read."""
+        self._tell_time()
+        if not self.connected or not self._beats or self._waiting is not None:
+            return
+        was_late, self.harness.late_since = self.is_late, None
+        self._beats.clear()
+        self._hear(ACK, True)
+        if was_late:
+            self.seen_since |= dict.fromkeys(self._stood_still_in, self.people.now)
+
+    @property
+    def is_late(self) -> bool:
+        """True while what is read may have waited, for a heartbeat has no ACK in time."""
+        return bool(self._beats) and self.harness.late_since is not None
+
+    def _miss_ack(self) -> None:
+        """The ACK that is due has not come: what is read may be as old as the last sign before its heartbeat."""
+        if self._beats and not self.is_late and self.people.now - self._beats[0][0] > LATE:
+            _, looked_at, self.harness.late_since = self._beats[0]
+            self._stood_still_in = set(self.seen_since)
+            self._lose(*self.seen_since, at=looked_at)
 
     def identify(self) -> None:
         """A new session: READY, and then a roll call of each guild, one by one."""
@@ -157,18 +218,29 @@ class Watcher:
         """GUILD_CREATE: the guild as it is."""
         if guild not in self.guilds:
             return
+        if self._hidden_bot_in == guild:
+            self._hidden_bot_in = 0
         self.gateway.emit("GUILD_CREATE", self.people.snapshot(guild))
         if self.connected:
+            if self.is_late and guild in self._stood_still_in:
+                return
             if guild not in self.seen_since:
                 self.blind[guild].append((self._last_seen.get(guild, 0), self.people.now))
-            self.seen_since.setdefault(guild, self.people.now)
+            if self.is_late:
+                self._stood_still_in.add(guild)
+            else:
+                self.seen_since.setdefault(guild, self.people.now)
 
     def disconnect(self) -> None:
         """The connection breaks; the session lives on."""
         if self.connected:
+            self._tell_time()
             self.gateway.connected = False
             self.harness.tracker.hang_up()
             self._lose(*self.seen_since, at=self._looked_at)
+            if self._beats:
+                self._beats.clear()
+                self.harness.late_since = None
 
     def resume(self) -> None:
         """A connection again: what was missed is replayed."""
@@ -179,11 +251,11 @@ class Watcher:
 
     def stand_still(self) -> None:
         """The process stands still; what comes waits."""
-        if self.connected and self._waiting is None:
+        if self.connected and self._waiting is None and not self._beats:
             self._tell_time()
             self._waiting = []
             self._stood_since = self.harness.now
-            self._stood_still_in = tuple(self.seen_since)
+            self._stood_still_in = set(self.seen_since)
             self._lose(*self.seen_since, at=self.people.now)
 
     def go_on(self) -> None:
@@ -223,6 +295,8 @@ class Watcher:
             return
         self._tell_time()
         harness = self.harness
+        if self.is_late:
+            harness.tracker.read_late(harness.late_since, harness.now)
         if not harness.tracker.recording:
             self.cut_blindly |= self._uncut  # they are over, and this disk never knew of them
             harness.read_baseline()
@@ -281,6 +355,7 @@ class Watcher:
         now = self.people.now
         waiting = {record.person for record in self.harness.queue}
         if disk_lost:
+            self.lost_unsent |= bool(self.harness.queue or self.harness.unwritten or self.harness.tracker.unwritten)
             self.harness.notes, self.harness.queue = {}, []
             self.disks_lost.append(now)
         self.harness.unwritten = []
@@ -339,6 +414,29 @@ class Watcher:
     def compare(self) -> dict[str, int] | None:
         """Compares the open sessions with the service's, when nothing waits; None if it cannot."""
         return self.harness.compare() if self.settled else None
+
+    # --- what it knows ---
+
+    def wrong_memory(self) -> Iterator[str]:
+        """What the process has in memory and is not so, as soon as it can know all of it."""
+        tracker, people = self.harness.tracker, self.people
+        if self.alive and self.connected and self._waiting is None:
+            for guild in self.seen_since:
+                state = tracker._guilds.get(guild)
+                seats = {} if state is None else {user: stay.channel_id for user, stay in state.seats.items()}
+                true = {user: seat[1] for user, seat in people.seats.items() if seat[0] == guild}
+                true = {user: channel for user, channel in true.items() if user != BOT or self._hidden_bot_in == guild}
+                if seats != true:
+                    yield f"in memory {seats} are seated in {guild}, and in truth {true}"
+        if self.alive and self.followed:
+            taken = {user for user in PEOPLE if tracker.tracks(user)}
+            if taken != self._is_in:
+                yield f"in memory {taken} are in, and {self._is_in} were"
+        if self.settled:
+            rows = self.service.rows("SELECT guild_id FROM voice_sessions WHERE ended_at IS NULL")
+            count = sum(row["guild_id"] in self.guilds for row in rows)
+            if tracker.figures()["open_sessions"] != count:
+                yield f"{tracker.figures()['open_sessions']} sessions are open in memory, and {count} in the service"
 
     # --- what it could know ---
 
