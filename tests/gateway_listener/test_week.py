@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
-from db_client.records import Flags
+from db_client.errors import NotKept
+from db_client.records import Flags, Record
 from gateway_listener import frames
 from gateway_listener.flags import MOST_CHANGES, FlagHistory
 from gateway_listener.frames import Frame
 from gateway_listener.ledger import MOST_REMEMBERED, REMEMBERED_MS
+from gateway_listener.recorder import Recorder
+from tests.gateway_listener.evening import Evening, run_through
 from tests.gateway_listener.harness import ADA, BOB, DESK, GUILD, SOFA, Harness
 from tests.gateway_listener.judge import differences
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE
@@ -256,3 +261,96 @@ def test_no_part_of_a_stay_has_more_of_a_state_than_time(first: int) -> None:
     parts = [(end - start, history.spent(start, end)) for start, end in itertools.pairwise(cuts)]
     assert all(0 <= state <= length for length, spent in parts for state in spent)
     assert sum(spent.muted for _, spent in parts) == history.spent(0, at).muted
+
+
+# --- what it says of itself ---
+
+
+def figures(evening: Evening) -> dict[str, float]:
+    """The page of figures: what does not stand at nothing."""
+    evening.look()
+    lines = (line.rpartition(" ") for line in evening.seen[-1].splitlines() if line.startswith("bigbrother_listener_"))
+    values = {name.removeprefix("bigbrother_listener_"): float(value) for name, _, value in lines}
+    return {name: value for name, value in values.items() if value}
+
+
+@pytest.fixture
+def evening(monkeypatch: pytest.MonkeyPatch) -> Evening:
+    """A listener that sees one guild; Ada is in."""
+    evening = Evening(monkeypatch)
+    evening.identify([GUILD])
+    channels = [{"id": str(channel), "type": 2, "name": "Room"} for channel in (DESK, SOFA)]
+    evening.tell("GUILD_CREATE", {"id": str(GUILD), "name": "Guild", "channels": channels, "voice_states": []})
+    evening.service.write(Harness(service=evening.service).decision(ADA, "in"))
+    evening.pass_ms(2 * SECOND)
+    return evening
+
+
+def moves(evening: Evening, user: int, channel: int | None) -> None:
+    """The person is in that channel now, as the gateway says it."""
+    channel_id = None if channel is None else str(channel)
+    evening.tell("VOICE_STATE_UPDATE", {"guild_id": str(GUILD), "user_id": str(user), "channel_id": channel_id})
+
+
+def test_the_figures_say_what_was_done(evening: Evening) -> None:
+    """Each is what happened to people who are in; a row that somebody's hand removed is counted as a difference."""
+    before = figures(evening)
+    for channel in (DESK, SOFA):
+        moves(evening, ADA, channel)
+        moves(evening, BOB, channel)
+        evening.pass_ms(SECOND)
+    seated = figures(evening)
+    assert [seated[name] for name in ("open_sessions", "stays_in_memory", "guilds")] == [1, 2, 1]
+    assert seated['tracked_total{kind="joined"}'] == seated['tracked_total{kind="switched"}'] * 0.5 == 1
+    assert seated['recorded_total{kind="records"}'] > before['recorded_total{kind="records"}']
+    evening.service.connection.execute("DELETE FROM voice_sessions WHERE ended_at IS NULL")
+    evening.pass_ms(5 * MINUTE)
+    assert figures(evening)['drift_total{kind="missing"}'] == 1
+    moves(evening, ADA, None)
+    evening.pass_ms(SECOND)
+    after = figures(evening)
+    assert after['tracked_total{kind="left"}'] == 1
+    assert "open_sessions" not in after
+    assert [row["ended_by"] for row in evening.service.rows("SELECT * FROM voice_sessions ORDER BY started_at")] == [
+        "switched",
+        "left",
+    ]
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_what_could_not_be_written_before_the_end_is_said(evening: Evening, refuses: bool) -> None:
+    """How much that was; with a disk that takes it nothing is said."""
+    listener = evening.listener
+    # A good disk has all the time it needs; the other one is not waited for.
+    timing = replace(listener._settings.timing, last_delivery_within=0.1 if refuses else 60.0)
+    listener._settings = replace(listener._settings, timing=timing)
+    disk = _Refusing(refuses)
+    listener._store = disk  # type: ignore[assignment]
+    listener._recorder = Recorder(disk, retry_after=0.01)
+    listener._recorder.start()
+    try:
+        moves(evening, ADA, DESK)
+        with evening._handler:
+            run_through(listener._finish())
+    finally:
+        disk.refuses = False
+    said = [text for _, level, text, _ in evening.log if level == "ERROR" and "are lost" in str(text)]
+    assert len(said) == refuses
+    assert all(str(text)[0].isdigit() and not str(text).startswith("0") for text in said)
+
+
+class _Refusing:
+    """A disk that takes nothing while `refuses`."""
+
+    def __init__(self, refuses: bool) -> None:
+        self.refuses = refuses
+
+    def keep(self, records: Sequence[Record], *, notes: Mapping[str, str | None] | None = None) -> None:
+        if self.refuses:
+            raise NotKept("disk full")
+
+    def forget(self, user_id: int, *, before: int) -> int:
+        return 0
+
+    def stop(self, *, within: float) -> bool:
+        return True
