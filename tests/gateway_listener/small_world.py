@@ -13,13 +13,16 @@ from db_client.snowflake import created_at
 from gateway_listener.clock import Clock
 from tests.gateway_listener.people import GUILDS, NAMED, People, room
 from tests.gateway_listener.rooms import Rooms
-from tests.gateway_listener.rules import channel_sessions_of, unseen_counted
+from tests.gateway_listener.rules import channel_sessions_of, ill_formed, unseen_counted
 from tests.gateway_listener.tables import Service
 from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, within, without
 from tests.gateway_listener.watcher import Watcher, consent_in
 
 HEARTBEAT = 41_250
 TABLES = ("voice_sessions", "consent_log", "opt_in_users", "listener_watermarks", "voice_totals", "unrecorded_channels")
+SUM_OF_SESSIONS = """SELECT guild_id, block, channel_id, user_id,
+ sum(sessions) AS sessions, sum(counted_ms) AS counted_ms, sum(afk_ms) AS afk_ms
+ FROM session_shares GROUP BY guild_id, block, channel_id, user_id ORDER BY guild_id, block, channel_id, user_id"""
 
 
 class SmallWorld:
@@ -336,6 +339,7 @@ class SmallWorld:
         """What is against the rules that hold at any moment."""
         rows = self.rows()
         yield from broken_rules(rows, consent_in(self.service))
+        yield from ill_formed(rows)
         slack = self._slack()
         waiting = frozenset() if self.watcher.settled else frozenset(GUILDS)
         since = self._disturbed_since
@@ -376,3 +380,7 @@ class SmallWorld:
         implied = channel_sessions_of(self.rows())
         if stored != implied:
             yield f"channel sessions are {stored} and should be {implied}"
+        totals = self.service.rows("SELECT * FROM voice_totals ORDER BY guild_id, block, channel_id, user_id")
+        shares = self.service.rows(SUM_OF_SESSIONS)
+        if totals != shares:
+            yield f"totals are {totals} and should be {shares}"

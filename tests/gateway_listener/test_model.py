@@ -113,12 +113,13 @@ class Listening(RuleBasedStateMachine):
         self.world.decide(user, "in", 1 - pod)
         self.world.wait(then)
 
-    @rule(user=people, kind=rooms, pod=pods, decision=decisions, between=short, then=spans)
+    @rule(user=people, kind=some_rooms, pod=pods, decision=st.sampled_from(("out", "erase")), between=short, then=spans)
     def decided_over_what_is_on_its_way(
-        self, user: int, kind: int | None, pod: int, decision: str, between: int, then: int
+        self, user: int, kind: int, pod: int, decision: str, between: int, then: int
     ) -> None:
         """An erasure, say, and an opt-in, before the service has what was seen, and before anybody hears of them."""
         self.world.service_up = False
+        self.world.wait(0)
         self.move(user, kind, between)
         self.decide(user, decision, pod, between)
         self.decide(user, "in", pod, then)
@@ -248,6 +249,7 @@ class Listening(RuleBasedStateMachine):
         self.kill(disk_lost, then=0, back=True, calls=True)
         self.world.wait(1)
         self.world.service_up = up
+        self.world.wait(0)
         self.world.watcher.kill()
         self.people_move(made, then)
         self.start(calls=True)
