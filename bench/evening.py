@@ -15,7 +15,7 @@ from db_client.records import Record
 from db_client.snowflake import earliest
 from gateway_listener import frames
 from gateway_listener.consent import Decision
-from gateway_listener.notes import Memory
+from gateway_listener.notes import BASELINE, remembered
 from gateway_listener.recorder import coalesced
 from gateway_listener.recording import ChannelDecision, Hole
 from gateway_listener.tracker import Tracker
@@ -63,7 +63,7 @@ class Evening:
         ids = itertools.count(1)
         self._tracker = Tracker(new_id=lambda: f"stay{next(ids)}", tolerance_ms=120_000)
         self._tracker.presence.ours = True
-        self._tracker.restore(Memory(complete=True), self.now)
+        self._tracker.restore(remembered({BASELINE: "1"}), self.now)
 
     def play(self) -> tuple[int, int]:
         """How many records it wrote, and how many edges there were."""
