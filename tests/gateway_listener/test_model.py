@@ -18,13 +18,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway_listener.ledger import REMEMBERED_MS
 from tests.gateway_listener.harness import AFK, DESK, SOFA
 from tests.gateway_listener.judge import differences
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, STAGE, UNKNOWN
 from tests.gateway_listener.small_world import SmallWorld
 from tests.gateway_listener.sums import wrong_afk, wrong_sums
-from tests.gateway_listener.watcher import Watcher
+from tests.gateway_listener.watcher import REMEMBERED_MS, Watcher
 
 EXAMPLES = int(os.environ.get("LISTENER_EXAMPLES", "200"))
 STEPS = int(os.environ.get("LISTENER_STEPS", "50"))
@@ -112,19 +111,6 @@ class Listening(RuleBasedStateMachine):
         self.world.wait(between)
         self.world.decide(user, "in", 1 - pod)
         self.world.wait(then)
-
-    @rule(user=people, kind=some_rooms, pod=pods, decision=st.sampled_from(("out", "erase")), between=short, then=spans)
-    def decided_over_what_is_on_its_way(
-        self, user: int, kind: int, pod: int, decision: str, between: int, then: int
-    ) -> None:
-        """An erasure, say, and an opt-in, before the service has what was seen, and before anybody hears of them."""
-        self.world.service_up = False
-        self.world.wait(0)
-        self.move(user, kind, between)
-        self.decide(user, decision, pod, between)
-        self.decide(user, "in", pod, then)
-        self.world.service_up = True
-        self.world.wait(between)
 
     @rule(pod=pods, stuck=st.booleans())
     def pod(self, pod: int, stuck: bool) -> None:
@@ -239,6 +225,19 @@ class Listening(RuleBasedStateMachine):
         self.world.wait(then)
         if back:
             self.start(calls)
+
+    @rule(user=people, kind=some_rooms, pod=pods, decision=st.sampled_from(("out", "erase")), between=short, then=spans)
+    def decided_over_what_is_on_its_way(
+        self, user: int, kind: int, pod: int, decision: str, between: int, then: int
+    ) -> None:
+        """An erasure, say, and an opt-in, before the service has what was seen, and before anybody hears of them."""
+        self.world.service_up = False
+        self.world.wait(0)
+        self.move(user, kind, between)
+        self.decide(user, decision, pod, between)
+        self.decide(user, "in", pod, then)
+        self.world.service_up = True
+        self.world.wait(between)
 
     @rule(made=moves, disk_lost=st.booleans(), up=st.booleans(), then=spans)
     def killed_twice(

@@ -69,8 +69,8 @@ class Watcher:
         self._stood_still_in: set[int] = set()
         self._waiting: list[str] | None = None
         """What has come and is not read yet, while the process stands still; None: all is read as it comes."""
-        self._beats: list[tuple[int, int, int]] = []
-        """Heartbeats without an ACK: when sent, and the last sign before by our clock and the listener's."""
+        self._beats: list[tuple[int, int]] = []
+        """Heartbeats without an ACK: when each was sent, and the last sign before it, by our clock."""
         self._ack_is_lost = False
         """The next heartbeat has no ACK."""
         self._closes = False
@@ -81,8 +81,6 @@ class Watcher:
         self._is_in: set[int] = set()
         """Whom it takes to be in: what anybody else does is no sign, to the next process, of how far it has looked."""
         self._looked_at = self._started_at = people.now
-        self._heard_at = 0
-        """`_looked_at`, by the listener's clock."""
         self._last_seen: dict[int, int] = {}
         self._moments: dict[int, int] = {}
         """When it was by the listener's clock, and then by ours."""
@@ -130,16 +128,16 @@ class Watcher:
     def _tell_time(self) -> None:
         self.harness.now = self._clock()
         self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
-        self._miss_ack()
 
     def _hear(self, text: str, live: bool) -> None:
+        self._miss_ack()
         if self._waiting is not None:
             self._waiting.append(text)
             return
         self._tell_time()
         self.harness.text(text)
         if live and self._is_proof(text) and not self.is_late:
-            self._looked_at, self._heard_at = self.people.now, self.harness.now
+            self._looked_at = self.people.now
             self._moments[self.harness.tracker.sight.watermark or 0] = self.people.now
 
     def _is_proof(self, text: str) -> bool:
@@ -150,11 +148,15 @@ class Watcher:
         return kind in (None, "READY", "RESUMED", "GUILD_CREATE", "GUILD_DELETE")
 
     def heartbeat(self) -> None:
-        """A heartbeat is due: it is sent, and acknowledged at once or, that one, never."""
+        """A heartbeat is acknowledged, if somebody is connected."""
         self._tell_time()
-        if self._waiting is not None:
+        if self._waiting is None:
+            self._beat_as_due()
+        else:
             self._hear(ACK, True)
-            return
+
+    def _beat_as_due(self) -> None:
+        """It is sent, and acknowledged at once or, that one, never."""
         if self._beats and self._closes:
             self.disconnect()
             self.resume()
@@ -170,13 +172,12 @@ class Watcher:
 
     def beat(self) -> None:
         """A heartbeat is sent, and its ACK is to come."""
-        self._tell_time()
         if self.connected and self._waiting is None:
-            self._beats.append((self.people.now, self._looked_at, self._heard_at))
+            self._beats.append((self.people.now, self._looked_at))
 
     def acknowledge(self) -> None:
         """The ACK of the newest heartbeat comes: what Discord had sent before it has been read."""
-        self._tell_time()
+        self._miss_ack()
         if not self.connected or not self._beats or self._waiting is not None:
             return
         was_late, self.harness.late_since = self.is_late, None
@@ -192,10 +193,14 @@ class Watcher:
 
     def _miss_ack(self) -> None:
         """The ACK that is due has not come: what is read may be as old as the last sign before its heartbeat."""
-        if self._beats and not self.is_late and self.people.now - self._beats[0][0] > LATE:
-            _, looked_at, self.harness.late_since = self._beats[0]
+        if not self._beats or self.people.now - self._beats[0][0] <= LATE:
+            return
+        self._tell_time()
+        looked_at = self._beats[0][1]
+        if not self.is_late:
             self._stood_still_in = set(self.seen_since)
             self._lose(*self.seen_since, at=looked_at)
+        self.harness.late_since = looked_at + self.harness.now - self.people.now
 
     def identify(self) -> None:
         """A new session: READY, and then a roll call of each guild, one by one."""
@@ -233,8 +238,8 @@ class Watcher:
 
     def disconnect(self) -> None:
         """The connection breaks; the session lives on."""
+        self._miss_ack()
         if self.connected:
-            self._tell_time()
             self.gateway.connected = False
             self.harness.tracker.hang_up()
             self._lose(*self.seen_since, at=self._looked_at)
@@ -293,10 +298,9 @@ class Watcher:
         """Reads what was decided about channels and by people, in this order, as `Listener._read_consent` does."""
         if not self.alive:
             return
+        self._read_late()
         self._tell_time()
         harness = self.harness
-        if self.is_late:
-            harness.tracker.read_late(harness.late_since, harness.now)
         if not harness.tracker.recording:
             self.cut_blindly |= self._uncut  # they are over, and this disk never knew of them
             harness.read_baseline()
@@ -311,6 +315,12 @@ class Watcher:
             for user in PEOPLE:
                 self.sure[user] = known.get(user, [])
             self._believed.look(self.service)
+
+    def _read_late(self) -> None:
+        """What is read of the service now is judged as frames are, as `Listener._time_of_reading` does."""
+        self._miss_ack()
+        if self.is_late:
+            self.harness.tracker.read_late(self.harness.late_since, self.harness.now)
 
     def decided(self, user: int, *, before: list[Span], decision: str) -> None:
         """A decision of the person has reached the service: what this listener has forgotten cannot follow it."""
