@@ -245,8 +245,6 @@ class SmallWorld:
         """The listener compares; with no second one any more, all is then as if there had never been one."""
         drift = self.watcher.compare()
         second = self.second
-        if drift is not None:
-            self.watcher.lost_unsent = False
         if drift is None or self._disturbed_since is None or (second and (second.alive or second.harness.queue)):
             return drift
         if self.people.joined.intersection(self.watcher.guilds) - self.watcher.seen_since.keys():

@@ -97,6 +97,7 @@ class Listening(RuleBasedStateMachine):
         """With nothing in the way, and after a comparison put everything right, the service has what memory has."""
         excused, drift = self.world.may_differ, self.world.compare()
         assert not drift or excused, f"it differed from the service, with nothing in the way: {drift}"
+        self.world.watcher.lost_unsent &= drift is None
 
     # --- decisions ---
 
