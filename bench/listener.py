@@ -1,6 +1,7 @@
 """Voice events per second from the gateway to the queue file, beside discord.py with an empty handler.
 
-The processor time of an event is shown too: it says what the work costs, also when the machine is busy.
+The processor time of an event is shown too: it says what the work costs, also when the machine is busy. And how many
+records an evening makes (`bench.evening`), which is the same on every machine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.evening import Evening
 from bench.figures import Figure, Row, at_least
 from bench.gateway_world import World, bare_listener, everyone_opts_in, our_listener, world
 from bench.programs import Fleet, Program, cpu_seconds, wait_for
@@ -30,7 +32,7 @@ class Taken(NamedTuple):
 
 
 def figures(folder: Path, *, scale: float, rounds: int) -> Iterator[Row]:
-    """Two figures; a burst goes to ours, then the same burst to the floor, each with a simulated Discord of its own."""
+    """A burst goes to ours, then the same burst to the floor, each with a simulated Discord of its own; and a count."""
     moves = max(1, int(ALL_MOVE * scale))
     pairs = []
     with (
@@ -51,6 +53,7 @@ def figures(folder: Path, *, scale: float, rounds: int) -> Iterator[Row]:
     costs = [(ours.cost, floor.cost) for ours, floor in pairs]
     yield Figure("voice events, gateway to queue file", "/s", rates, at_least(0.8))
     yield Figure("processor time of a voice event", "us", costs)
+    yield Figure("records of a scripted evening", "", [Evening(hours=max(2.5, 4 * scale)).play()])
 
 
 @contextmanager

@@ -60,8 +60,8 @@ class FlagHistory:
     """The states of one stay over time, from which the durations of any part of it follow.
 
     `flags` are the states that hold now, `changed_at` is since when. More than `MOST_CHANGES` changes are thinned out,
-    oldest first: parts that begin among those are then right to within the thinned span; the stay as a whole stays
-    exact.
+    oldest first: parts that begin among those are then right to within the thinned span, have no more of a state than
+    time, and add up; the stay as a whole stays exact.
     """
 
     __slots__ = ("_before", "_earlier", "changed_at", "flags")
@@ -129,9 +129,11 @@ class FlagHistory:
         if place < 0:
             return NONE
         change = self._earlier[place]
+        after = [*self._earlier[place + 1 : place + 2], Change(self.changed_at, self.flags, self._before)][0]
         spent = change.before.plus(change.flags, moment - change.at)
-        after = self._earlier[place + 1].before if place + 1 < len(self._earlier) else self._before
-        return Durations(*map(min, spent, after))
+        # Amid changes that were thinned out: what came until the next one had no more time than there is until then.
+        least = (before - (after.at - moment) for before in after.before)
+        return Durations(*map(max, map(min, spent, after.before), least))
 
     def spent(self, start: int, end: int) -> Durations:
         """Milliseconds in each state from `start` to `end`."""

@@ -124,7 +124,7 @@ class _Seat:
             return
         if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["started_by"]):
             return
-        if self._is_cut_by_afk(row, at, sure):
+        if self._is_cut_by_afk(row, at, sure) or self._is_sent_again_untold(row):
             return
         goes_on = any(piece.from_at <= at - sure and at <= piece.to_at + self.truth.slack for piece in here)
         counted = any(
@@ -150,7 +150,7 @@ class _Seat:
             return
         if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["ended_by"]):
             return
-        if self._is_cut_by_afk(row, at, sure):
+        if self._is_cut_by_afk(row, at, sure) or self._is_left_behind(row):
             return
         goes_on = any(piece.from_at - self.truth.slack <= at and at + sure <= piece.to_at for piece in here)
         counted = any(
@@ -202,6 +202,14 @@ class _Seat:
         """What a second listener left open is taken to have been seen by it, until a comparison takes it over."""
         return any(a <= row["started_at"] and moment <= b for a, b in self.truth.disturbed)
 
+    def _is_left_behind(self, row: Row) -> bool:
+        """A second listener's, of which a first that lost its disk knew nothing: it ends where that one saw."""
+        return row["ended_by"] == "roll_call" and any(
+            a <= row["started_at"] and row["ended_at"] <= lost_at <= b
+            for a, b in self.truth.disturbed
+            for lost_at in self.truth.disks_lost
+        )
+
     def _is_decided_in_a_short_gap(self, row: Row, at: int, by: str) -> bool:
         """And so a decision in such a gap is taken to have met them there."""
         begin, end = self._gap(at)
@@ -225,6 +233,13 @@ class _Seat:
     def _is_untold(self, channel: int | None, moment: float) -> bool:
         """The service keeps the newest unrecorded time of a channel only: who asks late is not told of the others."""
         return channel is not None and around(self.truth.unsure_rooms.get(channel, ()), moment) is not None
+
+    def _is_sent_again_untold(self, row: Row) -> bool:
+        """It was open when a disk was lost, and the next one was not told of what the service had cut it by."""
+        return any(
+            row["started_at"] <= lost_at <= end_of(row) and self._is_untold(row["channel_id"], lost_at)
+            for lost_at in self.truth.disks_lost
+        )
 
     def _is_cut_in_the_dark(self, row: Row, moment: float) -> bool:
         """The service ended it at a decision, nobody looked, and the disk that knew until when somebody had is lost.

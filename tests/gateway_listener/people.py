@@ -94,7 +94,7 @@ class People:
 
     def _tell_state(self, guild: int, user: int, channel: int | None, member: bool) -> None:
         state = self._state(user, channel) | {"guild_id": str(guild)}
-        if member or user == BOT:
+        if member:
             state["member"] = {"user": {"id": str(user), "bot": user == BOT}}
         self._tell(guild, "VOICE_STATE_UPDATE", state)
 

@@ -8,6 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.gateway_listener.truth import FOREVER, Row, Span, end_of, text_of
 
 
+def ill_formed(rows: Sequence[Row]) -> Iterator[str]:
+    """What no row can be, whoever wrote it: states longer than it, an end without a reason, negative doubt."""
+    for row in rows:
+        told_until = row["flags_at"] if row["ended_at"] is None else row["ended_at"]
+        states = [row[f"{state}_ms"] for state in ("muted", "deafened", "video", "stream")]
+        if not all(0 <= state <= told_until - row["started_at"] for state in states):
+            yield f"the states {states} are longer than {text_of(row)}"
+        ending = (row["ended_at"] is None, row["ended_by"] is None, row["ended_within_ms"] is None)
+        if len(set(ending)) != 1 or row["started_within_ms"] < 0 or (row["ended_within_ms"] or 0) < 0:
+            yield f"this cannot be: {text_of(row)}"
+
+
 def unseen_counted(
     rows: Sequence[Row], blind: Mapping[int, Sequence[Span]], longest: int, waiting: frozenset[int]
 ) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tests.gateway_listener.judge import differences
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, STAGE, UNKNOWN
 from tests.gateway_listener.small_world import SmallWorld
 from tests.gateway_listener.sums import wrong_afk, wrong_sums
-from tests.gateway_listener.watcher import Watcher
+from tests.gateway_listener.watcher import REMEMBERED_MS, Watcher
 
 EXAMPLES = int(os.environ.get("LISTENER_EXAMPLES", "200"))
 STEPS = int(os.environ.get("LISTENER_STEPS", "50"))
@@ -37,6 +37,7 @@ pods = st.sampled_from((0, 1))
 decisions = st.sampled_from(("in", "in", "in", "out", "out", "erase"))
 short = st.one_of(st.integers(0, 3), st.integers(0, 5000))
 spans = st.one_of(short, st.integers(0, 60_000), st.integers(100_000, 200_000))
+hours = st.integers(REMEMBERED_MS - 1000, 2 * REMEMBERED_MS)
 mostly = st.sampled_from((True, True, True, False))
 # How far the machine's clock is ahead of Discord's: nearly right, hours, years, as far back as a clock goes.
 wall_clocks = st.one_of(st.integers(-3000, 3000), st.sampled_from((0, -7_200_000, 7_200_000, -NOON, NOON)))
@@ -83,6 +84,23 @@ class Listening(RuleBasedStateMachine):
     @rule(milliseconds=spans)
     def time_passes(self, milliseconds: int) -> None:
         self.world.wait(milliseconds)
+
+    @rule(made=moves, then=hours)
+    def hours_pass(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:
+        """With nothing in the way: what waits longer than stays are remembered, the service cuts by itself."""
+        self.world.surround(service_up=True, lagging=False, answers_lost=False, disk_full=False, batching=False)
+        self.world.stuck = [False, False]
+        self.world.wait(1)
+        self.people_move(made, then // 2)
+        self._compare()
+        self.world.wait(then // 2)
+        self._compare()
+
+    def _compare(self) -> None:
+        """With nothing in the way, and after a comparison put everything right, the service has what memory has."""
+        excused, drift = self.world.may_differ, self.world.compare()
+        assert not drift or excused, f"it differed from the service, with nothing in the way: {drift}"
+        self.world.watcher.lost_unsent &= drift is None
 
     # --- decisions ---
 
@@ -159,6 +177,17 @@ class Listening(RuleBasedStateMachine):
         self.world.wait(stays)
         self.world.lose_leave(user, then, sign)
 
+    @rule(made=moves, then=spans)
+    def a_heartbeat_is_answered_late(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:
+        self.world.watcher.beat()
+        self.people_move(made, then)
+        self.world.watcher.acknowledge()
+
+    @rule(made=moves, closes=st.booleans(), then=spans)
+    def an_ack_is_lost(self, made: list[tuple[int, int, int | None, bool, int]], closes: bool, then: int) -> None:
+        self.world.watcher.lose_ack(closes=closes)
+        self.people_move(made, then)
+
     def _connect(self, back: str | None, calls: bool, watcher: Watcher | None = None) -> None:
         watcher = watcher or self.world.watcher
         if back == "resume":
@@ -217,6 +246,35 @@ class Listening(RuleBasedStateMachine):
         if back:
             self.start(calls)
 
+    @rule(user=people, kind=some_rooms, pod=pods, decision=st.sampled_from(("out", "erase")), between=short, then=spans)
+    def decided_over_what_is_on_its_way(
+        self, user: int, kind: int, pod: int, decision: str, between: int, then: int
+    ) -> None:
+        """An erasure, say, and an opt-in, before the service has what was seen, and before anybody hears of them."""
+        self.world.service_up = False
+        self.world.wait(0)
+        self.move(user, kind, between)
+        self.decide(user, decision, pod, between)
+        self.decide(user, "in", pod, then)
+        self.world.service_up = True
+        self.world.wait(between)
+
+    @rule(made=moves, disk_lost=st.booleans(), up=st.booleans(), then=spans)
+    def killed_twice(
+        self, made: list[tuple[int, int, int | None, bool, int]], disk_lost: bool, up: bool, then: int
+    ) -> None:
+        """A new disk, say, a restart, an outage of the service, a restart."""
+        self.world.watcher.share()
+        self.kill(disk_lost, then=0, back=True, calls=True)
+        self.world.wait(1)
+        self.world.service_up = up
+        self.world.wait(0)
+        self.world.watcher.kill()
+        self.people_move(made, then)
+        self.start(calls=True)
+        self.world.wait(1)
+        self.world.service_up = True
+
     @rule(calls=mostly)
     def start(self, calls: bool) -> None:
         self.world.watcher.start()
@@ -231,7 +289,7 @@ class Listening(RuleBasedStateMachine):
     def now_and_then(self, comparing: bool) -> None:
         self.world.watcher.share()
         if comparing:
-            self.world.compare()
+            self._compare()
 
     @rule(then=spans, made=moves, end=st.booleans())
     def a_second_listener(self, then: int, made: list[tuple[int, int, int | None, bool, int]], end: bool) -> None:
@@ -276,10 +334,7 @@ class Listening(RuleBasedStateMachine):
         Listening.steps += self.done
         world = self.world
         world.settle()
-        drift = world.compare()
-        assert drift == {} or world.watcher.disks_lost or world.seconds, (
-            f"it differed from the service, with nothing in the way: {drift}"
-        )
+        self._compare()
         world.wait(1)
         assert world.watcher.compare() == {}, "what was compared and put right still differs"
         truth, rows = world.truth(), world.own_rows()

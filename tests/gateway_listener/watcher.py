@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from db_client import reading_statements
@@ -18,13 +18,15 @@ from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.notes import BASELINE, WATERMARK, remembered
 from tests.gateway_listener.gateway import ACK, Gateway
 from tests.gateway_listener.harness import Harness
-from tests.gateway_listener.people import GUILDS, PEOPLE, People
+from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, People
 from tests.gateway_listener.rooms import Believed, Rooms
 from tests.gateway_listener.tables import Service
 from tests.gateway_listener.truth import FOREVER, Span, within, without
 
 ASK_AFTER = 100_000
 """Somebody of whom nothing was heard for so long is asked about: seldom enough that much happens in between."""
+# So long after a heartbeat its ACK is due; what is read later than that, and before the ACK, may have waited.
+LATE = 500
 
 
 class Watcher:
@@ -54,6 +56,8 @@ class Watcher:
         """When it read each decision that ends a consent, by its interaction."""
         self.killed_at = 0
         self.disks_lost: list[int] = []
+        self.lost_unsent = False
+        """A disk was lost with something that the service did not have, and nothing was compared since."""
         self.seen_since: dict[int, int] = {}
         self.seen: dict[int, list[Span]] = defaultdict(list)
         self.looks: dict[int, list[Span]] = defaultdict(list)
@@ -69,10 +73,18 @@ class Watcher:
         """Sessions that the service cut by itself, when this listener had forgotten the stay behind them."""
         self._uncut: set[str] = set()
         self._stood_since = 0
-        self._stood_still_in: tuple[int, ...] = ()
+        self._stood_still_in: set[int] = set()
         self._waiting: list[str] | None = None
         """What has come and is not read yet, while the process stands still; None: all is read as it comes."""
+        self._beats: list[tuple[int, int]] = []
+        """Heartbeats without an ACK: when each was sent, and the last sign before it, by our clock."""
+        self._ack_is_lost = False
+        """The next heartbeat has no ACK."""
+        self._closes = False
+        """When the heartbeat after that is due, the connection is closed and the session resumed."""
         self._believed = Believed(rooms)
+        self._hidden_bot_in = 0
+        """Where it cannot know yet that the bot is one."""
         self._is_in: set[int] = set()
         """Whom it takes to be in: what anybody else does is no sign, to the next process, of how far it has looked."""
         self._looked_at = self._started_at = people.now
@@ -111,9 +123,12 @@ class Watcher:
             return
         if (guild in self.people.down or guild in self.gateway.awaiting) and kind != "GUILD_DELETE":
             return
+        if data.get("user_id") == str(BOT):
+            self._hidden_bot_in = guild if "member" not in data and data["channel_id"] is not None else 0
         self.gateway.emit(kind, data)
         if kind == "GUILD_DELETE":
             self._lose(guild, at=self.people.now)
+            self._stood_still_in.discard(guild)
             if guild in self.gateway.awaiting:
                 self.gateway.awaiting.remove(guild)
 
@@ -141,13 +156,14 @@ class Watcher:
     # --- what is heard ---
 
     def _hear(self, text: str, live: bool) -> None:
+        self._miss_ack()
         if self._waiting is not None:
             self._waiting.append(text)
             return
         self._tell_time()
         self.farthest = max(self.farthest, abs(self.harness.now - self.people.now))
         self.harness.text(text)
-        if live and self._is_proof(text):
+        if live and self._is_proof(text) and not self.is_late:
             self._looked_at = self.people.now
             self._moments[self.harness.tracker.sight.watermark or 0] = self.people.now
 
@@ -173,8 +189,57 @@ class Watcher:
         if self.connected and self._waiting is None and self._clock.asks():
             self._ask_time()
         self._tell_time()
-        if self.connected:
+        if self._waiting is None:
+            self._beat_as_due()
+        else:
             self._hear(ACK, True)
+
+    def _beat_as_due(self) -> None:
+        """It is sent, and acknowledged at once or, that one, never."""
+        if self._beats and self._closes:
+            self.disconnect()
+            self.resume()
+            return
+        lost, self._ack_is_lost = self._ack_is_lost, False
+        self.beat()
+        if not lost:
+            self.acknowledge()
+
+    def lose_ack(self, *, closes: bool) -> None:
+        """The ACK of the next heartbeat will never come; `closes`: and so the connection is closed at the one after."""
+        self._ack_is_lost, self._closes = True, closes
+
+    def beat(self) -> None:
+        """A heartbeat is sent, and its ACK is to come."""
+        if self.connected and self._waiting is None:
+            self._beats.append((self.people.now, self._looked_at))
+
+    def acknowledge(self) -> None:
+        """The ACK of the newest heartbeat comes: what Discord had sent before it has been read."""
+        self._miss_ack()
+        if not self.connected or not self._beats or self._waiting is not None:
+            return
+        was_late, self.harness.late_since = self.is_late, None
+        self._beats.clear()
+        self._hear(ACK, True)
+        if was_late:
+            self.seen_since |= dict.fromkeys(self._stood_still_in, self.people.now)
+
+    @property
+    def is_late(self) -> bool:
+        """True while what is read may have waited, for a heartbeat has no ACK in time."""
+        return bool(self._beats) and self.harness.late_since is not None
+
+    def _miss_ack(self) -> None:
+        """The ACK that is due has not come: what is read may be as old as the last sign before its heartbeat."""
+        if not self._beats or self.people.now - self._beats[0][0] <= LATE:
+            return
+        self._tell_time()
+        looked_at = self._beats[0][1]
+        if not self.is_late:
+            self._stood_still_in = set(self.seen_since)
+            self._lose(*self.seen_since, at=looked_at)
+        self.harness.late_since = looked_at + self.harness.now - self.people.now
 
     def identify(self) -> None:
         """A new session: READY, and then a roll call of each guild, one by one."""
@@ -198,19 +263,30 @@ class Watcher:
         """GUILD_CREATE: the guild as it is."""
         if guild not in self.guilds:
             return
+        if self._hidden_bot_in == guild:
+            self._hidden_bot_in = 0
         self.gateway.emit("GUILD_CREATE", self.people.snapshot(guild))
         if self.connected:
+            if self.is_late and guild in self._stood_still_in:
+                return
             if guild not in self.seen_since:
                 self.blind[guild].append((self._last_seen.get(guild, 0), self.people.now))
-            self.seen_since.setdefault(guild, self.people.now)
+            if self.is_late:
+                self._stood_still_in.add(guild)
+            else:
+                self.seen_since.setdefault(guild, self.people.now)
 
     def disconnect(self) -> None:
         """The connection breaks; the session lives on."""
+        self._miss_ack()
         if self.connected:
             self.gateway.connected = False
             self._clock.interrupted()
             self.harness.tracker.hang_up()
             self._lose(*self.seen_since, at=self._looked_at)
+            if self._beats:
+                self._beats.clear()
+                self.harness.late_since = None
 
     def resume(self) -> None:
         """A connection again: what was missed is replayed."""
@@ -222,11 +298,11 @@ class Watcher:
 
     def stand_still(self) -> None:
         """The process stands still; what comes waits."""
-        if self.connected and self._waiting is None:
+        if self.connected and self._waiting is None and not self._beats:
             self._tell_time()
             self._waiting = []
             self._stood_since = self.harness.now
-            self._stood_still_in = tuple(self.seen_since)
+            self._stood_still_in = set(self.seen_since)
             self._lose(*self.seen_since, at=self.people.now)
 
     def go_on(self) -> None:
@@ -264,6 +340,7 @@ class Watcher:
         """Reads what was decided about channels and by people, in this order, as `ConsentFeed.read` does."""
         if not self.alive:
             return
+        self._read_late()
         self._tell_time()
         harness = self.harness
         read = self.service.rows("SELECT interaction_id, decision, at FROM consent_log")
@@ -285,6 +362,12 @@ class Watcher:
             for user in PEOPLE:
                 self.sure[user] = known.get(user, [])
             self._believed.look(self.service)
+
+    def _read_late(self) -> None:
+        """What is read of the service now is judged as frames are, as `Listener._time_of_reading` does."""
+        self._miss_ack()
+        if self.is_late:
+            self.harness.tracker.read_late(self.harness.late_since, self.harness.now)
 
     def decided(self, user: int, *, before: list[Span], decision: str) -> None:
         """A decision of the person has reached the service: what this listener has forgotten cannot follow it."""
@@ -329,6 +412,7 @@ class Watcher:
         now = self.people.now
         waiting = {record.person for record in self.harness.queue}
         if disk_lost:
+            self.lost_unsent |= bool(self.harness.queue or self.harness.unwritten or self.harness.tracker.unwritten)
             self.harness.notes, self.harness.queue = {}, []
             self.disks_lost.append(now)
         self.harness.unwritten = []
@@ -387,6 +471,29 @@ class Watcher:
         tracker = self.harness.tracker
         able = self.alive and self.followed and tracker.recording and tracker.sight.ready
         return self.harness.compare() if able else None
+
+    # --- what it knows ---
+
+    def wrong_memory(self) -> Iterator[str]:
+        """What the process has in memory and is not so, as soon as it can know all of it."""
+        tracker, people = self.harness.tracker, self.people
+        if self.alive and self.connected and self._waiting is None:
+            for guild in self.seen_since:
+                state = tracker._guilds.get(guild)
+                seats = {} if state is None else {user: stay.channel_id for user, stay in state.seats.items()}
+                true = {user: seat[1] for user, seat in people.seats.items() if seat[0] == guild}
+                true = {user: channel for user, channel in true.items() if user != BOT or self._hidden_bot_in == guild}
+                if seats != true:
+                    yield f"in memory {seats} are seated in {guild}, and in truth {true}"
+        if self.alive and self.followed:
+            taken = {user for user in PEOPLE if tracker.tracks(user)}
+            if taken != self._is_in:
+                yield f"in memory {taken} are in, and {self._is_in} were"
+        if self.settled:
+            rows = self.service.rows("SELECT guild_id FROM voice_sessions WHERE ended_at IS NULL")
+            count = sum(row["guild_id"] in self.guilds for row in rows)
+            if tracker.figures()["open_sessions"] != count:
+                yield f"{tracker.figures()['open_sessions']} sessions are open in memory, and {count} in the service"
 
     # --- what it could know ---
 

@@ -24,7 +24,7 @@ OWNERS = {
     "program/threads.py": "start: an error that nobody foresaw ends the process; begin: who asks has the future",
     "program/tasks.py": "Tasks: every end that was not asked for is told",
     "db_client/store.py": "query: waits for each of its readers",
-    "gateway_listener/gateway.py": "run: waits for both; _connection: waits for its reading, an ACK tells of a heartbeat",
+    "gateway_listener/gateway.py": "run: waits for both; _connection: for its reading, and ACKs tell of beats",
     "gateway_listener/listener.py": "_supervise: waits for both",
 }
 

@@ -20,6 +20,7 @@ class Faults:
     ignore_resume: bool = False
     identify_answer: bool | int | None = None
     resume_answer: bool | int | None = None
+    resume_url: str | None = None
     duplicate: bool = False
     lose: bool = False
     drop: bool = False

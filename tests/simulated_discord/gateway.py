@@ -242,7 +242,7 @@ class Gateway:
             "user": {**payloads.user(self._identity.bot), "email": None, "mfa_enabled": True, "verified": True},
             "session_id": session.id,
             "session_type": "normal",
-            "resume_gateway_url": self.url,
+            "resume_gateway_url": self._faults.resume_url or self.url,
             "shard": list(session.shard),
             "guilds": [{"id": str(guild_id), "unavailable": True} for guild_id in session.awaited],
             "application": {"id": str(self._identity.application_id), "flags": 0},

@@ -429,3 +429,13 @@ async def test_an_api_that_never_answers(discord: SimulatedDiscord) -> None:
         discord.clear_faults()
         async with http.get(f"{discord.api_url}/gateway") as answer:
             assert answer.status == 200
+
+
+async def test_a_session_can_be_told_to_resume_elsewhere(discord: SimulatedDiscord) -> None:
+    """As long as the switch is set; until then, and after it, at the gateway itself."""
+    given = []
+    for url in (None, "ws://127.0.0.1:1", None):
+        discord.faults.resume_url = url
+        async with RawClient(discord) as client:
+            given.append((await client.ready())["resume_gateway_url"])
+    assert given == [discord.gateway_url, "ws://127.0.0.1:1", discord.gateway_url]

@@ -16,7 +16,7 @@ from tests.soak.report import Report, compare
 from tests.soak.scene import HEARTBEAT_MS, Scene
 
 
-def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, pause: float = 0.2) -> Report:
+def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, faults_every: float = 7.0) -> Report:
     """Runs for that long, then waits until all is stored; what was answered as kept must be stored, too."""
     with (
         start_process(seed=seed, heartbeat_interval=HEARTBEAT_MS) as discord,
@@ -24,22 +24,23 @@ def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, p
         closing(Scene(discord, fleet, folder, seed=seed, guilds=guilds, people=people)) as scene,
     ):
         discord.wait_connected(within=60)
-        until, next_fault = time.monotonic() + seconds, time.monotonic() + 7.0
+        until, next_fault = time.monotonic() + seconds, time.monotonic() + faults_every
         while time.monotonic() < until:
             scene.moves(max(2, people // 100))
             scene.decide()
             if time.monotonic() > next_fault:
                 print(f"{until - time.monotonic():5.0f} s to go: {scene.fault()}", flush=True)
-                next_fault = time.monotonic() + scene.random.uniform(4.0, 10.0)
+                next_fault = time.monotonic() + scene.random.uniform(0.6, 1.4) * faults_every
                 time.sleep(scene.random.uniform(0.0, 1.5))
                 scene.restart()
-            time.sleep(pause)
+            time.sleep(0.2)
         scene.settle()
-        report = compare(scene.truth(), scene.rows("voice_sessions"))
-        logged = {row["interaction_id"] for row in scene.rows("consent_log")}
-        lost = [interaction for interaction in scene.answered if interaction not in logged]
+        rows = scene.rows("voice_sessions")
+        report = compare(scene.truth(), rows, every_decision=scene.every_decision())
+        lost = scene.unstored()
         report.problems.extend(f"a decision was answered and is not stored: {interaction}" for interaction in lost)
         print("killed:", ", ".join(f"{name} {count} times" for name, count in scene.kills.items()) or "nobody")
+        print("faults:", ", ".join(f"{name} {count} times" for name, count in sorted(scene.faults.items())))
         return report
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,14 +16,15 @@ from typing import Any
 
 from db_client.records import ConsentDecision
 from db_client.settings import StoreSettings
-from db_client.snowflake import earliest
+from db_client.snowflake import created_at, earliest
 from db_client.statements import Statement
 from db_client.store import Store
-from demo.programs import Fleet, Program, answers, free_port, with_this_python
+from demo.programs import ROOT, Fleet, Program, answers, free_port, with_this_python
 from tests.gateway_listener.truth import FOREVER, Span, TrueDecision, TrueStay, Truth, without
 from tests.simulated_discord.control import Control
 from tests.simulated_discord.model import Impossible
 from tests.simulated_discord.outcome import BadReply
+from tests.soak.clocked import set_clock
 from tests.waiting import eventually
 
 HEARTBEAT_MS = 500
@@ -32,6 +36,14 @@ UNSURE_MS = 2 * HEARTBEAT_MS + 1500
 CATCHING_UP_MS = 3000
 # The roll calls follow READY.
 SETTLING_MS = 1000
+# By so much (seconds) each machine's clock is beside Discord's, at most; it is set anew now and then.
+CLOCKS = {"listener": 0.3, "web": 0.3}
+RECONCILE_EVERY = 5
+
+
+def _now() -> int:
+    """Milliseconds since 1970 UTC, by Discord's clock."""
+    return time.time_ns() // 1_000_000
 
 
 class Scene:
@@ -40,8 +52,10 @@ class Scene:
     def __init__(self, discord: Control, fleet: Fleet, folder: Path, *, seed: int, guilds: int, people: int) -> None:
         self.discord = discord
         self.random = random.Random(seed)
-        self.began_at = time.time_ns() // 1_000_000
+        self.began_at = _now()
         self.kills: dict[str, int] = {}
+        self.faults: dict[str, int] = {}
+        """How often each happened."""
         self.still: list[Span] = []
         """When what happened was read late, if at all."""
         self._still_since: int | None = None
@@ -51,12 +65,23 @@ class Scene:
         common = with_this_python({**os.environ, **discord.environment(), "SQLITE_SERVICE_URL": self.url})
         own: dict[str, tuple[str, dict[str, str]]] = {
             "sqlite": ("python -m sqlite_service", {"SQLITE_FILE": str(folder / "bigbrother.db")}),
-            "web": ("gunicorn 'interactions_api.app:create_app()'", {"QUEUE_FILE": str(folder / "web.db")}),
+            "web": (
+                "gunicorn 'tests.soak.clocked:create_app()'",
+                {"QUEUE_FILE": str(folder / "web.db"), "CLOCK_FILE": str(folder / "web.clock")},
+            ),
             "listener": (
-                "python -m gateway_listener",
-                {"QUEUE_FILE": str(folder / "listener.db"), "METRICS_PORT": str(ports["listener"])},
+                "python -m tests.soak.clocked gateway_listener",
+                {
+                    "QUEUE_FILE": str(folder / "listener.db"),
+                    "CLOCK_FILE": str(folder / "listener.clock"),
+                    "METRICS_PORT": str(ports["listener"]),
+                    "RECONCILE_EVERY": str(RECONCILE_EVERY),
+                },
             ),
         }
+        self.folder = folder
+        for name in CLOCKS:
+            set_clock(folder / f"{name}.clock", 0.0)
         self.programs: dict[str, Program] = {
             name: fleet.add(name, command, {**common, "PORT": str(ports[name]), **variables})
             for name, (command, variables) in own.items()
@@ -73,7 +98,7 @@ class Scene:
         self.rooms = {guild: rooms[2 * place : 2 * place + 2] for place, guild in enumerate(made)}
         self.users: list[int] = discord.act([{"action": "add_user", "name": f"p{number}"} for number in range(people)])
         self.seats: dict[int, int] = {}
-        moment = time.time_ns() // 1_000_000
+        moment = _now()
         records = [
             ConsentDecision(earliest(moment) + place, user, "in", "p", "P")
             for place, user in enumerate(self.users)
@@ -81,7 +106,12 @@ class Scene:
         ]
         self.store.keep(records)
         eventually(self.store.idle, within=60, what="everybody's first decision is stored")
-        self.answered: list[int] = []
+        self.answered: list[tuple[int, int]] = []
+        """Who decided, and the interaction."""
+        self.forgotten: list[Span] = []
+        """What a restored backup did not know: of the decisions in it the newest of each person are sent again."""
+        self.decided: dict[int, TrueDecision] = {}
+        """Every decision that the service ever had."""
 
     def _wait_ready(self, *names: str) -> None:
         for name in names:
@@ -111,7 +141,8 @@ class Scene:
         """A slash command; it may find nobody at home."""
         name = self.random.choice(("opt_in", "opt_out"))
         try:
-            outcome = self.discord.command(name, self.random.choice(self.users), guild=self.random.choice(self.guilds))
+            user = self.random.choice(self.users)
+            outcome = self.discord.command(name, user, guild=self.random.choice(self.guilds))
         except Impossible:
             return
         except BadReply as none:
@@ -119,7 +150,18 @@ class Scene:
                 return  # nobody there, or too busy to answer
             raise
         if outcome.status == 200 and "NOT" not in (outcome.content or ""):
-            self.answered.append(int(outcome.id))
+            self.answered.append((user, int(outcome.id)))
+
+    def unstored(self) -> list[int]:
+        """Decisions that were answered and are not stored, but for those that a restored backup took for good."""
+        logged = {row["interaction_id"] for row in self.rows("consent_log")}
+        newest = dict(sorted(self.answered, key=lambda made: made[1]))
+        return [
+            interaction
+            for user, interaction in self.answered
+            if interaction not in logged
+            and (newest[user] == interaction or not any(a <= created_at(interaction) <= b for a, b in self.forgotten))
+        ]
 
     def fault(self) -> str:
         """Something goes wrong, and is put right by the one whose task that is. Every program is killed once first."""
@@ -138,10 +180,14 @@ class Scene:
             "outage": lambda: (self.discord.outage(guild), self.discord.recover(guild)),
             "asleep": self._fall_asleep,
             "silence": self._fall_silent,
+            "a clock is set": self._set_clock,
+            "restored backup": self._restore_backup,
         }
+        rarest = min(self.faults.get(name, 0) for name in faults)
         first = [f"kill {program}" for program in self.programs if program not in self.kills]
-        name = self.random.choice(first or list(faults))
+        name = self.random.choice(first or [name for name in faults if self.faults.get(name, 0) == rarest])
         faults[name]()
+        self.faults[name] = self.faults.get(name, 0) + 1
         return name
 
     def _kill(self, name: str) -> None:
@@ -152,20 +198,59 @@ class Scene:
 
     def _fall_asleep(self) -> None:
         """The listener stands still, as on a machine that sleeps; what comes meanwhile waits in its socket."""
-        self._still_since = time.time_ns() // 1_000_000
+        self._still_since = _now()
         os.killpg(self.programs["listener"].process_group, signal.SIGSTOP)
 
     def _fall_silent(self) -> None:
         """The gateway says nothing, not even an ACK; what happens meanwhile flows when it speaks again."""
-        self._still_since = time.time_ns() // 1_000_000
+        self._still_since = _now()
         self.discord.set_faults(silent=True)
+
+    def _set_clock(self) -> None:
+        name = self.random.choice(list(CLOCKS))
+        set_clock(self.folder / f"{name}.clock", self.random.uniform(-CLOCKS[name], CLOCKS[name]))
+
+    def _restore_backup(self) -> None:
+        """Life goes on behind a backup, which is restored then, and today's consent with it, as README says."""
+        noticed = "the consent log is not the one that was followed"
+        listener, sqlite = self.programs["listener"], self.programs["sqlite"]
+        self._wait_ready("sqlite", "web", "listener")
+        eventually(self.store.idle, within=60, what="everything is stored")
+        before = listener.log.read_text().count(noticed)
+        with urllib.request.urlopen(f"{self.url}/db/backup", timeout=60) as answer:
+            backup = answer.read()
+        began_at, known = _now(), len(self.rows("consent_log"))
+        until = time.monotonic() + 3.0
+        while time.monotonic() < until or len(self.rows("consent_log")) == known:
+            self.moves(3)
+            self.decide()
+            time.sleep(0.1)
+        self._remember_decisions()
+        sqlite.stop()
+        for file in self.folder.glob("bigbrother.db*"):
+            file.unlink()
+        (self.folder / "bigbrother.db").write_bytes(backup)
+        sqlite.start()
+        self._wait_ready("sqlite")
+        variables = {**self.programs["web"].environment, "LOG_LEVEL": "warning"}
+        reapply = [sys.executable, "-m", "db_client.reapply_consent"]
+        subprocess.run(reapply, env=variables, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=60)
+        self.forgotten.append((began_at, _now()))
+        eventually(
+            lambda: listener.log.read_text().count(noticed) > before, within=60, what="the listener sees another log"
+        )
+
+    def _remember_decisions(self) -> None:
+        for row in self.rows("consent_log"):
+            made = TrueDecision(row["interaction_id"], row["user_id"], row["decision"], row["at"])
+            self.decided[made.interaction_id] = made
 
     def restart(self) -> None:
         """What a supervisor does: whoever has ended is started again; and what stood still goes on."""
         if self._still_since is not None:
             os.killpg(self.programs["listener"].process_group, signal.SIGCONT)
-            self.discord.clear_faults()
-            self.still.append((self._still_since - SLACK_MS, time.time_ns() // 1_000_000 + CATCHING_UP_MS))
+            self.discord.set_faults(silent=False)
+            self.still.append((self._still_since - SLACK_MS, _now() + CATCHING_UP_MS))
             self._still_since = None
         for program in self.programs.values():
             if not program.running:
@@ -196,6 +281,11 @@ class Scene:
         (rows,) = self.store.query(Statement(f"SELECT * FROM {table}", {}), within=30)
         return rows
 
+    def every_decision(self) -> list[TrueDecision]:
+        """Those too that a restored backup took."""
+        self._remember_decisions()
+        return list(self.decided.values())
+
     def truth(self) -> Truth:
         """What happened, by the simulated Discord's own record."""
         watches: list[Span] = [(watch["started_at"], watch["ended_at"] or FOREVER) for watch in self.discord.watches()]
@@ -205,7 +295,7 @@ class Scene:
             if entry["kind"] == "guild" and entry["what"] in ("outage", "recovered"):
                 outages.setdefault(entry["guild_id"], []).append((entry["at"] - SLACK_MS, entry["at"] + SLACK_MS))
         return Truth(
-            now=time.time_ns() // 1_000_000,
+            now=_now(),
             stays=[
                 TrueStay(s["user_id"], s["guild_id"], s["channel_id"], s["started_at"], s["ended_at"] or FOREVER)
                 for s in self.discord.stays()
