@@ -21,8 +21,7 @@ from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSe
 from gateway_listener import frames, heal
 from gateway_listener.clock import NEAR_MS
 from gateway_listener.consent import Decision
-from gateway_listener.edge import LIVE, NEVER, Edge, Live, Unseen, What, edge, last_known
-from gateway_listener.flags import FlagHistory
+from gateway_listener.edge import LIVE, NEVER, Unseen, What
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import REMEMBERED_MS, Ledger
 from gateway_listener.naming import Naming
@@ -30,9 +29,9 @@ from gateway_listener.notes import BASELINE, Memory, open_key, past, unseen_key
 from gateway_listener.outbox import Item, Note
 from gateway_listener.presence import Presence
 from gateway_listener.recording import ChannelDecision
+from gateway_listener.seats import Seats
 from gateway_listener.sight import Sight
-from gateway_listener.signs import Question, Signs
-from gateway_listener.stays import Stay, recorded_stay
+from gateway_listener.signs import Question
 from gateway_listener.unseen import UnseenGuilds
 
 # No stranger can cause these, and each shows that all before it has arrived.
@@ -60,9 +59,11 @@ class Tracker:
     def __init__(self, *, new_id: Callable[[], str], tolerance_ms: int, ask_after_ms: int = 3_600_000) -> None:
         self.counts: Counter[str] = Counter()
         self.sight = Sight()
-        self._tolerance = tolerance_ms
         self._guilds: dict[int, GuildState] = {}
         self._ledger = Ledger(new_id, self._guilds)
+        self._seats = Seats(
+            self._guilds, self._ledger, self.sight, self.counts, tolerance_ms=tolerance_ms, ask_after_ms=ask_after_ms
+        )
         self._naming = Naming(self._ledger)
         self._now = 0
         self._began = 0
@@ -71,15 +72,11 @@ class Tracker:
         """When something came last that no stranger caused."""
         self._unseen_noted: dict[int, int | None] = {}
         self._unseen_told = UnseenGuilds()
-        self._held_back: dict[Stay, None] = {}
-        self._begun_in_doubt: list[Stay] = []
-        """Stays that began with what was replayed, or read late."""
-        self._signs = Signs(ask_after_ms)
         self.wants_renewal: str | None = None
         """Why a fresh gateway session is asked for: what was lost on this one comes back with no other."""
         self.presence = Presence(self._ledger)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
-            frames.VoiceState: self._voice_state,
+            frames.VoiceState: self._seats.voice_state,
             frames.Ready: self._ready,
             frames.Resumed: self._resumed,
             frames.Hello: self._hello,
@@ -118,9 +115,8 @@ class Tracker:
         if proof:
             self.sight.saw(now)
             for guild_id in self.sight.overdue(now):
-                self._note_unseen(self._guild(guild_id))
-            if self._signs and self.sight.view() is LIVE:
-                self._judge(now)
+                self._note_unseen(self._seats.guild(guild_id))
+            self._seats.judge(now)
 
     def is_proof(self, content: frames.Content) -> bool:
         """True if no stranger can have caused it: only that may move what is stored of how far the gateway was seen."""
@@ -130,7 +126,7 @@ class Tracker:
 
     def tracks(self, user_id: int) -> bool:
         """True if the person is in, as far as that is known now."""
-        return self._ledger.consents.standing(user_id) is not None
+        return self._seats.tracks(user_id)
 
     def read_late(self, since: int | None, now: int) -> None:
         """From now on what is read may have come at any time since then; None: it has just come."""
@@ -138,7 +134,7 @@ class Tracker:
         on_time_again = since is None and self.sight.late_since is not None
         self.sight.late_since = since
         if on_time_again:
-            self._look_again()
+            self._seats.look_again(self._now)
 
     def decide(self, decisions: Sequence[Decision], erased: Iterable[int], now: int, *, complete: bool = False) -> None:
         """Takes in decisions; with `complete` they are the whole consent log. `erased`: whose erasure is new."""
@@ -147,7 +143,7 @@ class Tracker:
         decisions = [decision.read_at(self._now) for decision in decisions]
         for stay in self._ledger.decide(decisions, erased, self._now, complete=complete):
             if stay.ended_at is None:
-                self._hold_back(stay)
+                self._seats.hold_back(stay, self._now)
 
     def decide_recording(self, decisions: Sequence[ChannelDecision], now: int) -> None:
         """Takes in what managers decided about channels, however often; each is the newest unrecorded time of one."""
@@ -155,7 +151,7 @@ class Tracker:
         self._write()
         for stay in self._ledger.decide_recording([d.read_at(self._now) for d in decisions], self._now):
             if stay.ended_at is None:
-                self._hold_back(stay)
+                self._seats.hold_back(stay, self._now)
 
     def restore(self, memory: Memory, now: int) -> None:
         """Takes up what was recorded before this run; from now on it is recorded what follows.
@@ -182,7 +178,7 @@ class Tracker:
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
             self._ledger.revision = max(self._ledger.revision, session.revision)
             since = memory.unseen.get(session.guild_id, memory.watermark)
-            self._take_up(session, Unseen(since or NEVER, by_earlier_run=True))
+            self._seats.take_up(session, Unseen(since or NEVER, by_earlier_run=True), now)
         if not memory.noted:
             self._ledger.items.extend(Note(open_key(s.session_id), s.to_json()) for s in memory.sessions)
         self.presence.recall(memory.there, memory.away, memory.watermark, now)
@@ -192,7 +188,7 @@ class Tracker:
         self._ledger.items.extend(Note(key, None) for key in memory.foreign)
         self._ledger.items.append(Note(BASELINE, memory.shard_note))
         self._ledger.start_recording(now)
-        for guild in map(self._guild, list(self._unseen_noted)):
+        for guild in map(self._seats.guild, list(self._unseen_noted)):
             if guild.seen_since is None:
                 self._note_unseen(guild)
             else:
@@ -217,12 +213,12 @@ class Tracker:
         self._now = move(self._now)
         self._noticed_at = move(self._noticed_at)
         self.sight.shift(move)
-        self._signs.shift(move)
+        self._seats.signs.shift(move)
         self.presence.shift(move)
         for guild in self._guilds.values():
             guild.shift(move)
         for guild_id in list(self._unseen_noted):
-            self._note_unseen(self._guild(guild_id))
+            self._note_unseen(self._seats.guild(guild_id))
         self._ledger.shift(by, self._now, move)
 
     def compare(
@@ -302,7 +298,7 @@ class Tracker:
         mark = self.watermark_to_keep
         if mark is None:
             return None
-        unseen = {guild: since for guild, since in self._unseen_noted.items() if self._guild(guild).is_recorded}
+        unseen = {guild: since for guild, since in self._unseen_noted.items() if self._seats.guild(guild).is_recorded}
         return self._unseen_told.news(unseen, mark), mark
 
     @property
@@ -347,7 +343,7 @@ class Tracker:
 
     def _resumed(self, resumed: frames.Resumed, now: int) -> None:
         self.sight.resume()
-        self._look_again()
+        self._seats.look_again(self._now)
 
     def _lose_all(self, now: int) -> None:
         """Something was sent before what comes now, and has not come, in whatever guild; no RESUME brings it back."""
@@ -362,45 +358,21 @@ class Tracker:
         """Something that came now was lost of the guild, or (None) of any: it is unseen until its next roll call."""
         now = self.pass_to(now)
         self._write()
-        for guild in list(self._guilds.values()) if guild_id is None else [self._guild(guild_id)]:
+        for guild in list(self._guilds.values()) if guild_id is None else [self._seats.guild(guild_id)]:
             self._lose_sight(guild, now)
 
     def _lose_sight(self, guild: GuildState, now: int) -> None:
-        view = self._view(guild)
+        view = self._seats.view(guild)
         guild.lose_sight(view.since if isinstance(view, Unseen) else now)
         self._note_unseen(guild)
         self.sight.came(guild.guild_id)
-
-    def _hold_back(self, stay: Stay) -> None:
-        """A decision about somebody who cannot be seen: it is known of their stay only until when it was seen."""
-        until = last_known(self._view(self._guild(stay.guild_id)), stay.proved_at, self._now)
-        before, stay.seen_until = stay.seen_until, until if until < self._now else None
-        if stay.seen_until is not None:
-            self._held_back[stay] = None
-        if stay.seen_until != before:
-            self._ledger.changed(stay, self._now, since=until if before is None else min(before, until))
-
-    def _look_again(self) -> None:
-        """Stays that were held back, or began in doubt, and can be seen again."""
-        begun, self._begun_in_doubt = self._begun_in_doubt, []
-        for stay in begun:
-            if stay.ended_at is not None:
-                continue
-            if self._view(self._guild(stay.guild_id)) is LIVE:
-                stay.proved_at = max(stay.proved_at, stay.started_at)
-            else:
-                self._begun_in_doubt.append(stay)
-        held_back, self._held_back = self._held_back, {}
-        for stay in held_back:
-            if stay.ended_at is None and stay.seen_until is not None:
-                self._hold_back(stay)
 
     def _ready(self, ready: frames.Ready, now: int) -> None:
         """A new session: events of the gap are lost, and each guild is unseen until its roll call."""
         watermark = self.sight.watermark or NEVER
         known = self._known_guilds()
         for guild_id in ready.guild_ids - known.keys():
-            self._guild(guild_id).unseen = Unseen(watermark if guild_id in self.presence.there else NEVER, True)
+            self._seats.guild(guild_id).unseen = Unseen(watermark if guild_id in self.presence.there else NEVER, True)
         self.presence.ready(ready.guild_ids)
         for guild in list(self._guilds.values()):
             guild.lose_sight(watermark)
@@ -423,12 +395,6 @@ class Tracker:
 
     # --- guilds ---
 
-    def _guild(self, guild_id: int) -> GuildState:
-        guild = self._guilds.get(guild_id)
-        if guild is None:
-            guild = self._guilds[guild_id] = GuildState(guild_id)
-        return guild
-
     def _known_guild(self, guild_id: int) -> GuildState | None:
         """The guild, if Discord has named it or something is recorded in it: others are known by strangers alone."""
         guild, here = self._guilds.get(guild_id), self.presence.here
@@ -438,55 +404,22 @@ class Tracker:
         """All guilds that are known."""
         return {key: guild for key in self._guilds if (guild := self._known_guild(key)) is not None}
 
-    def _view(self, guild: GuildState) -> Live | Unseen:
-        """How what is read of the guild now is seen."""
-        return guild.unseen if guild.seen_since is None else self.sight.view()
-
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
-        guild = self._guild(call.guild_id)
+        guild = self._seats.guild(call.guild_id)
         self.presence.arrived(call.guild_id)
         self.counts["unreadable"] += sum(map(self.tracks, call.unreadable))
         self._naming.called(guild, call, now)
-        guild.deleted, guild.behind = (), {}
-        present = {
-            state.user_id: state for state in map(guild.placed, call.voice_states) if state.channel_id is not None
-        }
-        view, heard = self._view(guild), self.sight.proof(now)
-        elsewhere = {
-            user_id: stay.proved_at
-            for user_id, stay in guild.seats.items()
-            if user_id in present and present[user_id].channel_id != stay.channel_id
-        }
-        for stay in list(guild.seats.values()):
-            state = present.get(stay.user_id)
-            if state is not None and self._goes_on(stay, state.channel_id, guild.is_afk(stay.channel_id), view, now):
-                self._prove(stay, state.flags, heard, now)
-            else:
-                hidden = guild.behind.get(stay.user_id)
-                by = "not_recorded" if hidden and hidden.channel_id == stay.channel_id else "roll_call"
-                self._end(guild, stay, by, edge(What.GONE, view, stay.proved_at, now), now)
-        looked_at = view.since if isinstance(view, Unseen) else guild.seen_since or NEVER
-        for user_id, state in present.items():
-            if user_id not in guild.seats:
-                self._find(guild, state, "roll_call", view, elsewhere.get(user_id, looked_at), now)
-        guild.come_in_sight(now)
-        self._look_again()
+        self._seats.roll_call(guild, call, now)
         self._forget_unseen(guild.guild_id)
         self.counts["roll_calls"] += 1
 
-    def _goes_on(self, stay: Stay, channel_id: int | None, afk: bool, view: Live | Unseen, now: int) -> bool:
-        """True if who is found in that channel, after what may be a gap, is taken to have been there all the time."""
-        return (stay.channel_id, stay.afk) == (channel_id, afk) and now - last_known(
-            view, stay.proved_at, now
-        ) <= self._tolerance
-
     def _guild_unavailable(self, outage: frames.GuildUnavailable, now: int) -> None:
         self.presence.arrived(outage.guild_id)
-        self._lose_sight(self._guild(outage.guild_id), now)
+        self._lose_sight(self._seats.guild(outage.guild_id), now)
 
     def _guild_unread(self, unread: frames.GuildUnread, now: int) -> None:
         self.presence.arrived(unread.guild_id)
-        self._lose_sight(self._guild(unread.guild_id), now)
+        self._lose_sight(self._seats.guild(unread.guild_id), now)
         self.wants_renewal = "a guild without its voice states"
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
@@ -497,125 +430,28 @@ class Tracker:
 
     def _leave(self, guild: GuildState, now: int, what: What = What.GONE) -> None:
         """The bot is not in the guild: that was told, or Discord does not name it any more."""
-        view = self._view(guild)
-        for stay in list(guild.seats.values()):
-            self._end(guild, stay, "guild_left", edge(what, view, stay.proved_at, now), now)
+        self._seats.clear(guild, "guild_left", what, now)
         self._forget_unseen(guild.guild_id)
         del self._guilds[guild.guild_id]
 
     def _guild_changed(self, change: frames.GuildChanged, now: int) -> None:
-        guild = self._guild(change.guild_id)
+        guild = self._seats.guild(change.guild_id)
         self._naming.guild_changed(guild, change, now)
-        self._cut(guild, now)
+        self._seats.cut(guild, now)
 
     def _channel_changed(self, change: frames.ChannelChanged, now: int) -> None:
-        guild = self._guild(change.guild_id)
+        guild = self._seats.guild(change.guild_id)
         self._naming.channel_changed(guild, change, now)
         guild.deleted = tuple(deleted for deleted in guild.deleted if deleted != change.channel.channel_id)
         if change.channel.hidden or guild.behind:
-            self._cut(guild, now)
-
-    def _cut(self, guild: GuildState, now: int) -> None:
-        """Channels are other ones now: stays in one that is hidden end, those in what was, or is, the AFK channel are
-        cut, and who is in a channel that is hidden no more begins."""
-        if guild.names is None:
-            return
-        view = self._view(guild)
-        came = edge(What.CAME, view, now, now)
-        for stay in list(guild.seats.values()):
-            is_open = guild.is_open(stay.channel_id)
-            if is_open and stay.afk == guild.is_afk(stay.channel_id):
-                continue
-            state = frames.VoiceState(guild.guild_id, stay.user_id, stay.channel_id, stay.history.flags)
-            went = edge(What.WENT, view, stay.proved_at, now)
-            self._end(guild, stay, "switched" if is_open else "not_recorded", went, now)
-            if guild.placed(state).channel_id is not None:
-                self._begin(guild, state, "switched", came, now)
-        for state in list(guild.behind.values()):
-            if guild.placed(state).channel_id is not None:
-                self._begin(guild, state, "recorded", came, now)
+            self._seats.cut(guild, now)
 
     def _channel_deleted(self, deleted: frames.ChannelDeleted, now: int) -> None:
-        guild = self._guild(deleted.guild_id)
+        guild = self._seats.guild(deleted.guild_id)
         guild.delete(deleted.channel_id)
-        view = self._view(guild)
-        for stay in [stay for stay in guild.seats.values() if stay.channel_id == deleted.channel_id]:
-            self._end(guild, stay, "left", edge(What.WENT, view, stay.proved_at, now), now)
+        self._seats.clear(guild, "left", What.WENT, now, channel_id=deleted.channel_id)
         self._write()  # while the channel has its name
         self._naming.channel_deleted(guild, deleted, now)
-
-    # --- people ---
-
-    def _voice_state(self, state: frames.VoiceState, now: int) -> None:
-        guild = self._guild(state.guild_id)
-        stay = guild.seats.get(state.user_id)
-        if stay is not None and stay.channel_id == state.channel_id:
-            stay.proved_at = max(stay.proved_at, self.sight.proof(now))
-            if stay.history.change(now, state.flags):
-                self._ledger.changed(stay, now, since=now)
-            return
-        state = guild.placed(state)
-        view = self._view(guild)
-        if stay is not None:
-            by = "left" if state.channel_id is None else "switched"
-            self._end(guild, stay, by, edge(What.WENT, view, stay.proved_at, now), now)
-        if state.channel_id is None:
-            return
-        by = "joined" if stay is None else "switched"
-        if stay is None and view is guild.unseen:
-            self._find(guild, state, by, view, guild.unseen.since, now)
-        else:
-            self._begin(guild, state, by, edge(What.CAME, view, now, now), now)
-
-    def _prove(self, stay: Stay, flags: int, at: int, now: int) -> None:
-        """The person was there at `at`. Now and then that is written, so that the next run knows it, too."""
-        stay.proved_at = max(stay.proved_at, at)
-        if stay.history.change(now, flags):
-            self._ledger.changed(stay, now, since=now)
-        elif stay.recorded and at - stay.history.changed_at >= self._signs.ask_after_ms:
-            stay.history.say(at, flags)
-            self._ledger.changed(stay, now, since=at)
-
-    def _find(
-        self, guild: GuildState, state: frames.VoiceState, by: str, view: Live | Unseen, elsewhere_at: int, now: int
-    ) -> None:
-        """The person is found in a channel, and was last known not to be there at `elsewhere_at`.
-
-        What an earlier run saw of people whom it did not know to be in, nobody remembers.
-        """
-        if isinstance(view, Unseen) and view.by_earlier_run and self._ledger.knew(state.user_id) is None:
-            elsewhere_at = NEVER
-        self._begin(guild, state, by, edge(What.FOUND, view, elsewhere_at, now), now)
-
-    def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, came: Edge, now: int) -> None:
-        """The person is in a channel since `came`."""
-        assert state.channel_id is not None  # noqa: S101 (for the type checker)
-        stay = Stay(
-            stay_id="",
-            guild_id=guild.guild_id,
-            channel_id=state.channel_id,
-            user_id=state.user_id,
-            started_at=came.at,
-            started_by=by,
-            not_before=came.earliest,
-            afk=guild.is_afk(state.channel_id),
-            history=FlagHistory(came.at, state.flags),
-            proved_at=min(self.sight.proof(now), came.at),
-        )
-        if stay.proved_at < stay.started_at:
-            self._begun_in_doubt.append(stay)
-        guild.sit(stay)
-        self._signs.sat(stay, now)
-        self._ledger.enter(stay, now)
-        self._count(by, stay)
-
-    def _end(self, guild: GuildState, stay: Stay, by: str, went: Edge, now: int) -> None:
-        """The person is not there any more since `went`."""
-        stay.end_at(went, by)
-        guild.rise(stay)
-        self._signs.rose(stay)
-        self._ledger.ended(stay, now)
-        self._count(by, stay)
 
     # --- what the gateway has not said ---
 
@@ -624,38 +460,12 @@ class Tracker:
         now = self.pass_to(now)
         if not (self.recording and self.sight.view() is LIVE):
             return None
-        return self._signs.question(lambda: self._known_guilds().values(), self.tracks, now)
+        return self._seats.signs.question(lambda: self._known_guilds().values(), self.tracks, now)
 
     def answered(self, question: Question, state: frames.VoiceState | None, now: int) -> None:
         """Takes Discord's answer to a question (None: there was none); what the gateway has said since then counts."""
-        self._noticed_at = now = self.pass_to(now)
-        guild = self._guilds.get(question.guild_id)
-        stay = None if guild is None else guild.seats.get(question.user_id)
-        if state is None or guild is None or stay is None or stay.proved_at != question.proved_at:
-            return
-        if self._view(guild) is not LIVE:
-            return
-        if state.channel_id == stay.channel_id:
-            self._prove(stay, state.flags, question.asked_at, now)
-        else:
-            self._signs.said(stay, state, now)
-
-    def _judge(self, now: int) -> None:
-        """Ends the stays of which there was a sign that they are over, and no other."""
-        for sign in self._signs.due(self.sight.watermark or NEVER):
-            guild, stay = self._guild(sign.stay.guild_id), sign.stay
-            if guild.seen_since is None or not sign.stands:
-                continue
-            since, proof = sign.read_at, stay.proved_at
-            state = guild.placed(sign.state)
-            by = "left" if state.channel_id is None else "switched"
-            self._end(guild, stay, by, edge(What.GONE, LIVE, proof, since), now)
-            if state.channel_id is not None:
-                self._begin(guild, state, by, edge(What.FOUND, LIVE, proof, since), now)
-
-    def _count(self, what: str, stay: Stay) -> None:
-        if self.tracks(stay.user_id):
-            self.counts[what] += 1
+        self._noticed_at = self.pass_to(now)
+        self._seats.answered(question, state, self._noticed_at)
 
     # --- what was recorded before ---
 
@@ -675,45 +485,11 @@ class Tracker:
                 self._note_unseen(guild)
         for stay in restored:
             if stay.started_at > now:
-                self._guilds[stay.guild_id].rise(stay)
-                self._end_somewhere(stay, now)
+                self._seats.end_somewhere(stay, now)
             else:
                 stay.history.shift(lambda moment: min(moment, now))
                 stay.proved_at = min(stay.proved_at, now)
         return now
-
-    def _end_somewhere(self, stay: Stay, now: int) -> None:
-        """It is over, and was at some time since the person was in; a clock that was ahead said when."""
-        stay.started_at, stay.not_before = now, self._ledger.knew(stay.user_id) or NEVER
-        stay.history = FlagHistory(now, 0)
-        stay.end(now, "roll_call", since=0, until=now)
-        self._signs.rose(stay)
-        self._ledger.ended(stay, now)
-
-    def _take_up(self, session: VoiceSession, view: Unseen) -> None:
-        """An open session of before: the person may still be there, or a roll call has shown already that they left."""
-        guild = self._guilds[session.guild_id]
-        known = self._ledger.stays_of(session.user_id, session.guild_id)
-        stay = recorded_stay(session)
-        if not known and guild.first_seen is None:
-            guild.sit(stay)
-            self._signs.sat(stay, self._now)
-            self._ledger.enter(stay, self._now)
-            return
-        looked_at = known[0].started_at if known else guild.first_seen or self._now
-        if past(session.started_at, self._now) is None:
-            self._ledger.enter(stay, self._now)
-            self._end_somewhere(stay, looked_at)
-            return
-        first = known[0] if known and known[0].started_by == "roll_call" else None
-        if first is not None and self._goes_on(stay, first.channel_id, first.afk, view, looked_at):
-            first.go_on_from(session)
-            return
-        stay.end_at(edge(What.GONE, view, stay.proved_at, looked_at), "roll_call")
-        self._ledger.enter(stay, self._now)
-        self._ledger.ended(stay, self._now)
-        for later in known:
-            later.begin_after(stay)
 
     # --- writing ---
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from db_client.records import Flags
 from gateway_listener import frames
-from gateway_listener.edge import LIVE, NEVER, Live, Unseen, What, edge
+from gateway_listener.edge import LIVE, NEVER, Edge, Live, Unseen, What, edge
 from gateway_listener.frames import HIDDEN, HIDDEN_FLAG, ChannelInfo, Frame, VoiceState
 from gateway_listener.signs import WAIT_MS, Question
 from tests.gateway_listener.harness import ADA, AFK, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
@@ -70,69 +69,80 @@ def test_each_row_of_the_table(what: What, view: Live | Unseen, expected: tuple[
     assert edge(what, view, 30, 90) == expected
 
 
-class Seat(NamedTuple):
-    """One stay, as it truly was."""
+class Onlooker:
+    """Who sees one stay by the rule alone: told of it live, in a replay or late, or by looking who is there; `lost` is
+    what is never sent of it."""
 
-    came_at: int
-    went_at: int
+    def __init__(self, came_at: int, went_at: int, lost: frozenset[What]) -> None:
+        self.came_at, self.went_at, self.lost = came_at, went_at, set(lost)
+        self.now = 0
+        self.begun: Edge | None = None
+        self.ended: Edge | None = None
+        self.here = self.absent = NEVER
+        """When the person is known to have been there last, and to have been elsewhere."""
+
+    def told(self, view: Live | Unseen) -> None:
+        """The frames of what happened until now are read."""
+        if self.begun is None and self.came_at <= self.now and What.CAME not in self.lost:
+            at = self.came_at if view is LIVE else self.now
+            self.begun = edge(What.CAME, view, self.absent, at)
+            self.here = self.begun.earliest
+        is_over = self.ended is None and self.begun is not None and self.went_at <= self.now
+        if is_over and What.WENT not in self.lost:
+            self.ended = edge(What.WENT, view, self.here, self.went_at if view is LIVE else self.now)
+
+    def look(self, view: Live | Unseen) -> None:
+        """A snapshot, or an answer: is the person there?"""
+        there = self.came_at <= self.now < self.went_at
+        if self.now >= self.went_at:
+            self.lost.add(What.CAME)  # of a session that is over, which nobody replays
+        if self.begun is None and there:
+            self.begun = edge(What.FOUND, view, self.absent, self.now)
+        if self.begun is not None and self.ended is None and not there:
+            self.ended = edge(What.GONE, view, self.here, self.now)
+        if there:
+            self.here = self.now
+        elif self.begun is None:
+            self.absent = self.now
 
 
-@st.composite
-def seats(draw: st.DrawFn) -> Seat:
-    came = draw(st.integers(1, 50))
-    return Seat(came, draw(st.integers(came, 90)))
+steps = st.sampled_from(("live", "mute", "look", "replay", "late", "new session"))
 
 
 @given(
-    seats(),
-    st.lists(st.tuples(st.sampled_from(("mute", "look", "lost sight", "resumed", "replay")), st.integers(0, 12))),
-    st.booleans(),
+    st.integers(1, 40),
+    st.integers(0, 40),
+    st.lists(st.tuples(steps, st.integers(0, 15)), max_size=12),
+    st.frozensets(st.sampled_from((What.CAME, What.WENT))),
 )
 def test_the_truth_lies_within_whatever_order_things_come_in(
-    seat: Seat, course: list[tuple[str, int]], leave_lost: bool
+    came_at: int, length: int, course: list[tuple[str, int]], lost: frozenset[What]
 ) -> None:
-    """Sight is lost and comes back by a roll call or a RESUME; frames tell, or a look finds out what was missed. Each
-    edge that the rule gives holds the true moment, and counts no more than somebody saw."""
-    now, since = 0, NEVER
-    live, proof, absent = False, NEVER, NEVER
-    begun = ended = None
+    """Sight is lost and comes back, frames tell and looks find out, the join or the leave is never sent: each edge that
+    the rule gives holds the true moment; and if nothing was lost, no time counts that was not spent there."""
+    saw = Onlooker(came_at, came_at + length, lost)
     for what, then in course:
-        before, now = now, now + then
-        there, was_there = seat.came_at <= now < seat.went_at, begun is not None and ended is None
-        view = LIVE if live else Unseen(since)
-        came = before < seat.came_at <= now or (what == "replay" and not was_there and there)
-        went = was_there and not there and seat.went_at <= now
-        if live or what == "replay":
-            told = view if what == "replay" and not live else LIVE
-            if came and there and not was_there and ended is None:
-                begun = edge(What.CAME, told, absent, seat.came_at if told is LIVE else now)
-                proof, was_there = begun.earliest, True
-                assert begun.earliest <= seat.came_at <= begun.latest
-            if went and not leave_lost:
-                ended = edge(What.WENT, told, proof, seat.went_at if told is LIVE else now)
-        if ended is None and what == "mute" and was_there and there:
-            proof = now
-        elif ended is None and what in ("look", "lost sight"):
-            if what == "lost sight":
-                since, live = (now if live else since), False
-                continue
-            if was_there and not there:
-                ended = edge(What.GONE, view, proof, now)
-            elif there and begun is None:
-                begun = edge(What.FOUND, view, absent, now)
-                assert begun.earliest <= seat.came_at <= begun.latest
-                proof = now
-            elif there:
-                proof = now
+        since = saw.now
+        if what in ("live", "mute", "look"):
+            for now in range(since, since + then + 1):
+                saw.now = now
+                saw.told(LIVE)
+            if what == "mute" and saw.begun is not None and saw.now < saw.went_at:
+                saw.here = saw.now
+            if what == "look":
+                saw.look(LIVE)
+        else:
+            saw.now += then
+            if what != "new session":
+                saw.told(Unseen(since))
             else:
-                absent = now
-            live = True
-        elif what in ("resumed", "replay"):
-            live = True
-        if ended is not None:
-            assert ended.earliest <= seat.went_at <= ended.latest
-            assert ended.earliest <= ended.at <= max(ended.latest, proof)
-            return
+                saw.look(Unseen(since))
+    for seen, true in ((saw.begun, saw.came_at), (saw.ended, saw.went_at)):
+        if seen is not None:
+            assert seen.earliest <= true <= seen.latest
+            assert seen.at <= seen.latest
+    if saw.ended is not None and not lost:
+        assert saw.ended.at <= max(saw.went_at, saw.begun.at if saw.begun else 0)
 
 
 # --- a leave that was never sent ---
