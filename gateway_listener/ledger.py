@@ -314,9 +314,11 @@ class Ledger:
         if not stay.stay_id:
             stay.stay_id = self._new_id()
         revision = max(self.revision + 1, at)
-        for end in (stay.ended_at, stay.seen_until):  # its last part always may be different
-            if end is not None and end < since:
-                since = end
+        # What ended after the person was last known to be there may be different by the end of the stay.
+        if stay.ended_at is not None and stay.ended_from < since:
+            since = stay.ended_from
+        if stay.seen_until is not None and stay.seen_until < since:
+            since = stay.seen_until
         holes = self.channels.holes(stay.channel_id)
         desired = sessions_of(stay, self.consents.of(stay.user_id), revision, holes, since)
         recorded = stay.recorded
