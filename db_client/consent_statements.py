@@ -95,8 +95,7 @@ SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.s
   JOIN consent_intervals AS i ON i.user_id = s.user_id
  WHERE s.user_id = :user_id AND s.started_at < i.from_at AND s.ended_at > i.from_at
    AND EXISTS (SELECT 1 FROM consent_log AS c
-                WHERE c.user_id = s.user_id AND c.decision <> 'in'
-                  AND c.interaction_id < i.version AND c.at >= s.started_at)
+                WHERE c.user_id = s.user_id AND c.decision <> 'in' AND c.interaction_id < i.version)
     ON CONFLICT (session_id) DO NOTHING
 """
 

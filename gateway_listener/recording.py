@@ -39,7 +39,8 @@ class ChannelDecision(NamedTuple):
 
     def read_at(self, now: int) -> ChannelDecision:
         """The same as it counts when it is read at `now`: nothing is recorded after the reading."""
-        return self if self.hole.from_at <= now else self._replace(hole=self.hole._replace(from_at=now))
+        from_at, to_at = self.hole
+        return self if to_at is not None or from_at <= now else self._replace(hole=Hole(now, None))
 
 
 @dataclass(frozen=True)

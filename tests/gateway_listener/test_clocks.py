@@ -388,6 +388,18 @@ def test_a_channel_is_not_recorded_once_that_was_read(behind: int) -> None:
     assert world.rows(BOB) == []
 
 
+def test_a_channel_that_was_always_recorded_stays_so() -> None:
+    """Its managers say so by a clock that is ahead of ours: no moment is left out for that."""
+    world = running(behind=1500)
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.service.write(ChannelRecording(world.service.interaction(NOON + 60_000), GUILD, DESK, True))
+    world.follow_channels()
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [(DESK, -1500, 63_500, "joined", "left")]
+
+
 def test_an_opt_in_is_followed_though_the_clock_is_behind(world: Harness) -> None:
     """From its own moment on: nothing may stand before that."""
     world.state(ADA, None)

@@ -210,3 +210,20 @@ def test_a_restore_records_nothing_of_the_time_in_which_somebody_was_out(stayed:
     before = world.times(ADA)
     restored(world, backup, *remembered[2:])
     assert world.times(ADA) == before
+
+
+def test_an_opt_out_from_before_a_stay_arrives_after_a_kill() -> None:
+    """The person came while they were out, and was in again before they left: the stay is recorded from then on."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    late = world.decision(ADA, "out", world.pass_ms(10))
+    world.pass_ms(10)
+    world.state(ADA, DESK)
+    world.opt_in(ADA, world.pass_ms(10))
+    world.pass_ms(100)
+    world.state(ADA, None)
+    world.restart()
+    world.service.write(late)
+    world.follow()
+    assert [(start, end) for _, start, end, _, _ in world.times(ADA)] == [(30, 130)]
