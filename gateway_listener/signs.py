@@ -50,7 +50,7 @@ class Signs:
         self.ask_after_ms = ask_after_ms
         self._waiting: list[Sign] = []
         self._seats: dict[int, Stay] = {}
-        """By person: the stay that began last."""
+        """By person: the stay that is open; of several, the one that was proved last."""
         self._round: list[GuildState] = []
         self._step = 1
         self._quiet: deque[Stay] = deque()
@@ -59,11 +59,13 @@ class Signs:
         return bool(self._waiting)
 
     def sat(self, stay: Stay, now: int) -> None:
-        """A stay has begun; if the person has another one, in another guild, that is over."""
-        before = self._seats.get(stay.user_id)
-        self._seats[stay.user_id] = stay
-        if before is not None and before.ended_at is None and before.guild_id != stay.guild_id:
-            self.said(before, VoiceState(before.guild_id, before.user_id, None, 0), now)
+        """A stay is known; if the person has another one, in another guild, the one that was proved before is over."""
+        other = self._seats.get(stay.user_id)
+        if other is None or other.guild_id == stay.guild_id:
+            self._seats[stay.user_id] = stay
+            return
+        over, self._seats[stay.user_id] = (stay, other) if other.proved_at > stay.proved_at else (other, stay)
+        self.said(over, VoiceState(over.guild_id, over.user_id, None, 0), now)
 
     def rose(self, stay: Stay) -> None:
         """A stay is over."""

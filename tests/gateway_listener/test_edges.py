@@ -272,6 +272,20 @@ def test_a_person_who_comes_back_at_once_is_where_they_were_heard_of_last(world:
     assert [row["guild_id"] for row in world.rows(ADA) if row["ended_at"] is None] == [GUILD]
 
 
+def test_what_an_earlier_run_left_open_says_nothing_against_what_is_seen(world: Harness) -> None:
+    """The service is read late, and has a session of before in a guild that is still in an outage."""
+    world.share()
+    world.new_disk()
+    world.pass_ms(5000)
+    world.connect({OTHER: {}})
+    world.tracker.presence.arrived(GUILD)
+    world.state(ADA, ROOM, guild=OTHER)
+    world.read_baseline()
+    world.pass_ms(60_000)
+    world.ack()
+    assert world.times(ADA)[-1][2:] == (None, "joined", None)
+
+
 def test_a_guild_that_is_not_seen_waits_for_its_roll_call(world: Harness) -> None:
     """Its leave cannot be expected; the roll call says what was."""
     world.see(frames.GuildUnavailable(GUILD))
