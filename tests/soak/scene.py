@@ -30,8 +30,8 @@ from tests.soak.clocked import set_clock
 from tests.waiting import eventually
 
 HEARTBEAT_MS = 500
-# What a loopback connection, a busy machine, and a clock known to two seconds may add to a moment that was seen.
-SLACK_MS = 3500
+# What a loopback connection, a busy machine, and a clock known to a second and a round trip may add to a moment that was seen.
+SLACK_MS = 1500
 # A watermark is an ACK or a dispatch, and is on the disk a second later: what lies behind it at a kill was not seen.
 UNSURE_MS = 2 * HEARTBEAT_MS + 1500
 # What waited has been read, and a heartbeat acknowledged behind it.
@@ -242,7 +242,7 @@ class Scene:
         self.discord.set_faults(no_ack=True)
         time.sleep(1.2 * HEARTBEAT_MS / 1000)
         self.discord.set_faults(no_ack=False)
-        self.still.append((began_at - SLACK_MS, _now() + CATCHING_UP_MS))
+        self.still.append((began_at - 2 * HEARTBEAT_MS, _now() + CATCHING_UP_MS))
 
     def _resume_nowhere(self) -> None:
         """A new session is told to resume where nobody listens, and has to."""
