@@ -217,8 +217,11 @@ class Scene:
         self.discord.set_faults(silent=True)
 
     def _set_clock(self) -> None:
+        """While a program runs, or before it starts again."""
         name = self.random.choice(list(CLOCKS))
         set_clock(self.folder / f"{name}.clock", self.random.uniform(-CLOCKS[name], CLOCKS[name]))
+        if self.random.random() < 0.5:
+            self._kill(name)
 
     def _lose_a_leave(self) -> None:
         """One person leaves, and the bot is never told."""
