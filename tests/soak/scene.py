@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,8 +30,8 @@ from tests.soak.clocked import set_clock
 from tests.waiting import eventually
 
 HEARTBEAT_MS = 500
-# What two clocks, a loopback connection and a busy machine may add to a moment that was seen.
-SLACK_MS = 1000
+# What a loopback connection, a busy machine, and a clock known to a second may add to a moment that was seen.
+SLACK_MS = 1500
 # A watermark is an ACK or a dispatch, and is on the disk a second later: what lies behind it at a kill was not seen.
 UNSURE_MS = 2 * HEARTBEAT_MS + 1500
 # What waited has been read, and a heartbeat acknowledged behind it.
@@ -37,7 +39,9 @@ CATCHING_UP_MS = 3000
 # The roll calls follow READY.
 SETTLING_MS = 1000
 # By so much (seconds) each machine's clock is beside Discord's, at most; it is set anew now and then.
-CLOCKS = {"listener": 0.3, "web": 0.3}
+CLOCKS = {"listener": 7200.0, "web": 200.0}
+# Somebody who gives no sign of life for so long (seconds) is asked for.
+ASK_PRESENCE_AFTER = 5.0
 RECONCILE_EVERY = 5
 
 
@@ -76,6 +80,7 @@ class Scene:
                     "CLOCK_FILE": str(folder / "listener.clock"),
                     "METRICS_PORT": str(ports["listener"]),
                     "RECONCILE_EVERY": str(RECONCILE_EVERY),
+                    "TIMING": json.dumps({"ask_presence_after": ASK_PRESENCE_AFTER}),
                 },
             ),
         }
@@ -106,6 +111,8 @@ class Scene:
         ]
         self.store.keep(records)
         eventually(self.store.idle, within=60, what="everybody's first decision is stored")
+        self.untold: dict[int, list[Span]] = defaultdict(list)
+        """By person: when nobody could know that they had left."""
         self.answered: list[tuple[int, int]] = []
         """Who decided, and the interaction."""
         self.forgotten: list[Span] = []
@@ -182,6 +189,9 @@ class Scene:
             "silence": self._fall_silent,
             "a clock is set": self._set_clock,
             "restored backup": self._restore_backup,
+            "lost leave": self._lose_a_leave,
+            "lost ack": self._lose_acks,
+            "dead resume URL": self._resume_nowhere,
         }
         rarest = min(self.faults.get(name, 0) for name in faults)
         first = [f"kill {program}" for program in self.programs if program not in self.kills]
@@ -207,8 +217,43 @@ class Scene:
         self.discord.set_faults(silent=True)
 
     def _set_clock(self) -> None:
+        """While a program runs, or before it starts again."""
         name = self.random.choice(list(CLOCKS))
         set_clock(self.folder / f"{name}.clock", self.random.uniform(-CLOCKS[name], CLOCKS[name]))
+        if self.random.random() < 0.5:
+            self._kill(name)
+
+    def _lose_a_leave(self) -> None:
+        """One person leaves, and the bot is never told."""
+        if not self.seats:
+            return
+        user = self.random.choice(list(self.seats))
+        del self.seats[user]
+        self.discord.act(
+            [
+                {"action": "set_faults", "lose": True},
+                {"action": "leave", "user": user},
+                {"action": "set_faults", "lose": False},
+            ]
+        )
+        found_by = _now() + 2 * int(ASK_PRESENCE_AFTER * 1000) + CATCHING_UP_MS
+        self.untold[user].append((_now() - SLACK_MS, found_by))
+
+    def _lose_acks(self) -> None:
+        """The ACK of a heartbeat or two is lost; everything else flows."""
+        began_at = _now()
+        self.discord.set_faults(no_ack=True)
+        time.sleep(1.2 * HEARTBEAT_MS / 1000)
+        self.discord.set_faults(no_ack=False)
+        self.still.append((began_at - 2 * HEARTBEAT_MS, _now() + CATCHING_UP_MS))
+
+    def _resume_nowhere(self) -> None:
+        """A new session is told to resume where nobody listens, and has to."""
+        self.discord.set_faults(resume_url=f"ws://127.0.0.1:{free_port()}")
+        self.discord.invalidate(False)
+        time.sleep(3.0)
+        self.discord.set_faults(resume_url=None)
+        self.discord.reconnect()
 
     def _restore_backup(self) -> None:
         """Life goes on behind a backup, which is restored then, and today's consent with it, as README says."""
