@@ -110,6 +110,7 @@ class ConsentFeed:
             self._told(max((decision.at for decision in decisions), default=0))
             self._tracker.decide(decisions, erased, self._moment(), complete=whole)
             self.known.set()
+        self._tracker.consent_read(self._moment())
         notes: list[Item] = []
         if position != self._position:
             self._position = position

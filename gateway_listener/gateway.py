@@ -41,6 +41,7 @@ from gateway_listener.frames import (
     voice_state_of,
 )
 from gateway_listener.settings import WHERE_IT_IS, Settings
+from program.logs import cause
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,14 @@ WHAT_TO_DO = {
     4014: "Discord does not allow the intents asked for (4014), though guilds and voice states need no permission:"
     " look at your application's page, https://discord.com/developers/applications.",
 }
+# What an attempt can end with that is nobody's mistake here; ValueError: an address that is none.
+EXPECTED = (
+    discord.DiscordException,
+    discord.gateway.ReconnectWebSocket,
+    aiohttp.ClientError,
+    OSError,
+    asyncio.TimeoutError,
+)
 INTENTS = discord.Intents(guilds=True, voice_states=True)
 
 
@@ -545,9 +554,7 @@ class Gateway:
             return f"HTTP status {problem.status}"
         except asyncio.TimeoutError:
             return "no answer in time"
-        except GatewayRefused:
-            raise
-        except Exception as problem:  # noqa: BLE001 (whatever it stumbles over, the next attempt goes on)
+        except EXPECTED as problem:
             return type(problem).__name__
         return ""
 
@@ -592,6 +599,15 @@ class Gateway:
             await self._hang_up(heart)
 
     async def _read(self, heart: Heartbeat) -> None:
+        try:
+            await self._follow(heart)
+        except (_Ended, GatewayRefused, *EXPECTED):
+            raise
+        except Exception as problem:  # noqa: BLE001 (whatever discord.py stumbles over, the next connection goes on)
+            log.error("a gateway connection met an error that nobody foresaw", extra=cause(problem))
+            raise _Ended(type(problem).__name__) from None
+
+    async def _follow(self, heart: Heartbeat) -> None:
         assert self._client is not None  # noqa: S101 (for the type checker)
         session = self._session
         address = self._address if session is None else session.address

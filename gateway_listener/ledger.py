@@ -43,6 +43,8 @@ class Ledger:
         self.informed = False
         """True once it is known who is in: before that nothing is written, nor taken back."""
         self._read_whole = False
+        self.read_at = 0
+        """When the consent log was last read to its end, by the tracker's time; 0: never in this run."""
         self.touched: dict[tuple[int, int], None] = {}
         """Guild and channel of what was recorded since the names were last looked at."""
         self.taken_back: set[tuple[int, int]] = set()
@@ -104,11 +106,10 @@ class Ledger:
             self._drop(ended.popleft())
 
     def forget(self, now: int) -> None:
-        """Forgets what has been over for long, without a word; nothing while it is not known what may be written."""
-        if not (self.recording and self.informed):
-            return
+        """Forgets what had been over for long when the consent log was read last: no decision about it is to come."""
+        until = min(now, self.read_at) - REMEMBERED_MS
         for ended in self._ended:
-            while ended and ended[0].over_since < now - REMEMBERED_MS:
+            while ended and ended[0].over_since < until:
                 self._drop(ended.popleft())
 
     def _drop(self, stay: Stay) -> None:
@@ -215,6 +216,7 @@ class Ledger:
         """The clock has been set by that, to `now`: the stays move with it. What is recorded of them is written anew,
         in an order in which no moment has two sessions of a person.
         """
+        self.read_at = self.read_at and max(1, self.read_at + by)
         for user_id in self.consents.shift(by, now):
             self._note_consent(user_id)
         different = self.channels.shift(by, now)

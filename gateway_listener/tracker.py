@@ -145,6 +145,10 @@ class Tracker:
             if stay.ended_at is None:
                 self._seats.hold_back(stay, self._now)
 
+    def consent_read(self, now: int) -> None:
+        """The consent log has been read to its end: what is to come from there was decided later."""
+        self._ledger.read_at = self.pass_to(now)
+
     def decide_recording(self, decisions: Sequence[ChannelDecision], now: int) -> None:
         """Takes in what managers decided about channels, however often; each is the newest unrecorded time of one."""
         self.pass_to(now)
