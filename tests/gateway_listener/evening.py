@@ -105,11 +105,10 @@ class _Supervisor:
 
     waiting_for_budget = False
 
-    def __init__(self, beat: Callable[[], None]) -> None:
+    def __init__(self, beat: Callable[[], None], where: Callable[[int, int], VoiceState | None]) -> None:
         self.counts: dict[str, int] = {}
-        self.asked: list[tuple[int, int]] = []
-        self.answers: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
         self._beat = beat
+        self._where = where
 
     async def beat(self) -> None:
         self._beat()
@@ -118,8 +117,7 @@ class _Supervisor:
         return False
 
     async def voice_channel_of(self, guild_id: int, user_id: int) -> VoiceState | None:
-        self.asked.append((guild_id, user_id))
-        return self.answers(guild_id, user_id)
+        return self._where(guild_id, user_id)
 
     def renew(self, cause: str) -> None:
         pass
@@ -147,6 +145,9 @@ class Evening:
         self.seen: list[str] = []
         self.gateway = Gateway(lambda text, live: self._hear(text))
         self.ack_after = ACK_AFTER
+        self.asked: list[tuple[int, int, int]] = []
+        """About whom Discord was asked, where, and when; `where` answers."""
+        self.where: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
         self._timers: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._runs = itertools.count(1)
@@ -210,7 +211,7 @@ class Evening:
             new_id=lambda: f"stay{run}x{next(ids)}",
         )
         self.recorder = self.listener._recorder = AtOnce(self.disk)
-        self.listener._supervisor = _Supervisor(self.beat)  # type: ignore[assignment]
+        self.listener._supervisor = _Supervisor(self.beat, self._where)  # type: ignore[assignment]
         with self._handler:
             self.listener._take_up(remembered(self.disk.kept))
             if application is not None:
@@ -254,6 +255,10 @@ class Evening:
         connection = self._connection
         self.listener._lateness.beat(self.now)
         self.call_later(self.ack_after / 1000, lambda: connection == self._connection and self._hear(ACK))
+
+    def _where(self, guild_id: int, user_id: int) -> VoiceState | None:
+        self.asked.append((self.now, guild_id, user_id))
+        return self.where(guild_id, user_id)
 
     def hang_up(self) -> None:
         """The connection breaks."""
