@@ -148,6 +148,7 @@ class Tracker:
     def consent_read(self, now: int) -> None:
         """The consent log has been read to its end: what is to come from there was decided later."""
         self._ledger.read_at = self.pass_to(now)
+        self._ledger.forget(self._now)
 
     def decide_recording(self, decisions: Sequence[ChannelDecision], now: int) -> None:
         """Takes in what managers decided about channels, however often; each is the newest unrecorded time of one."""

@@ -116,9 +116,9 @@ class Evening:
         self.seen: list[str] = []
         self.gateway = Gateway(lambda text, live: self._hear(text))
         self.ack_after = ACK_AFTER
-        self.asked: list[tuple[int, int]] = []
-        """About whom Discord's API was asked, which answers by `answers`."""
-        self.answers: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
+        self.asked: list[tuple[int, int, int]] = []
+        """About whom Discord was asked, where, and when; `where` answers."""
+        self.where: Callable[[int, int], VoiceState | None] = lambda guild_id, user_id: None
         self._timers: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._runs = itertools.count(1)
@@ -198,10 +198,6 @@ class Evening:
         with contextlib.suppress(CannotRead):
             await self.listener._consent.read()
 
-    async def _where(self, guild_id: int, user_id: int) -> VoiceState | None:
-        self.asked.append((guild_id, user_id))
-        return self.answers(guild_id, user_id)
-
     # --- the gateway ---
 
     def identify(self, guilds: Iterable[int]) -> None:
@@ -221,6 +217,10 @@ class Evening:
         if heart is not None and self.connection._come_round(heart):
             heart.beat(self.now)
             self.call_later(self.ack_after / 1000, lambda: heart is self.connection._heart and self._hear(ACK))
+
+    async def _where(self, guild_id: int, user_id: int) -> VoiceState | None:
+        self.asked.append((self.now, guild_id, user_id))
+        return self.where(guild_id, user_id)
 
     def hang_up(self) -> None:
         """The connection breaks."""

@@ -181,6 +181,10 @@ class Harness:
         self.service.write(self.decision(user, decision, at))
         self.follow()
 
+    def read_consent(self) -> None:
+        """The consent log has been read to its end, with nothing new in it."""
+        self.tracker.consent_read(self.now)
+
     def opt_in(self, user: int, at: int | None = None) -> None:
         self.decide(user, "in", at)
 

@@ -78,5 +78,5 @@ def test_one_person_has_as_many_stays_as_are_remembered() -> None:
         world.tracker.take()
     stays = world.tracker._ledger.stays_of(ADA, GUILD)
     assert (len(stays), stays[0].started_at) == (MOST_REMEMBERED, NOON + 1)
-    world.tracker.pass_to(world.now + REMEMBERED_MS + 1)
+    world.tracker.consent_read(world.now + REMEMBERED_MS + 1)
     assert world.tracker.figures()["stays_in_memory"] == 0

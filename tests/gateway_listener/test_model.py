@@ -87,10 +87,7 @@ class Listening(RuleBasedStateMachine):
 
     @rule(made=moves, then=hours)
     def hours_pass(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:
-        """With nothing in the way: what waits longer than stays are remembered, the service cuts by itself."""
-        self.world.surround(service_up=True, lagging=False, answers_lost=False, disk_full=False, batching=False)
-        self.world.stuck = [False, False]
-        self.world.wait(1)
+        """Longer than stays are remembered after the consent log was read, whatever is in the way."""
         self.people_move(made, then // 2)
         self._compare()
         self.world.wait(then // 2)

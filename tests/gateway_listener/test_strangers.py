@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from db_client.records import ChannelRecording, ConsentDecision
 from db_client.statements import Statement
+from gateway_listener.frames import VoiceState
 from tests.gateway_listener.evening import Evening, run_through
 from tests.gateway_listener.harness import NOON
 
@@ -37,6 +38,7 @@ class World:
 
     def __init__(self, evening: Evening, seed: int | None) -> None:
         self.evening = evening
+        evening.where = self.where
         self.strange = None if seed is None else random.Random(seed)
         """Draws what strangers do; None: there are none."""
         self.seats: dict[int, tuple[int, int]] = {}
@@ -91,6 +93,11 @@ class World:
     def tell_state(self, user: int, guild: int, **more: Any) -> None:
         if guild not in self.down:
             self.evening.tell("VOICE_STATE_UPDATE", {**self.state(user), "guild_id": str(guild), **more})
+
+    def where(self, guild: int, user: int) -> VoiceState:
+        """What Discord answers who asks where somebody is."""
+        there, channel = self.seats.get(user, (0, None))
+        return VoiceState(guild, user, channel if there == guild else None, self.flags.get(user, 0))
 
     # --- people ---
 
@@ -229,6 +236,7 @@ def check_the_same(acts: Sequence[tuple[Act, int]], seed: int) -> Evening:
     assert among.disk.kept == alone.disk.kept
     assert among.rows() == alone.rows()
     assert among.seen == alone.seen
+    assert among.asked == alone.asked
     everything = json.dumps([among.log, among.disk.commits, among.rows(), among.seen])
     assert "Dorabella" not in everything
     assert "Private club" not in everything
@@ -297,6 +305,7 @@ def test_an_evening_of_three_hours(seed: int) -> None:
         ],
         seed,
     )
+    assert {user for _, _, user in alone.asked} == {ADA, BOB}
     desk, bobs = alone.service.rows("SELECT * FROM voice_sessions ORDER BY user_id")
     assert (desk["ended_at"] - NOON, desk["ended_by"]) == (20_000, "opted_out")
     assert (bobs["ended_at"] - bobs["started_at"] > 2 * hour, bobs["ended_by"]) == (True, "opted_out")

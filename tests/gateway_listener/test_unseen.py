@@ -615,7 +615,7 @@ def test_what_a_new_disk_sees_while_the_service_is_away_for_hours_is_written(wor
     ]
     assert world.rows(STRANGER) == []
     world.pass_ms(REMEMBERED_MS + 1)
-    world.ack()
+    world.read_consent()
     assert world.tracker.figures()["stays_in_memory"] == 1
 
 

@@ -244,7 +244,7 @@ def test_so_many_stays_are_remembered_and_the_oldest_go_first(crowded: Harness) 
 def test_after_two_hours_none_of_them_is_held(crowded: Harness) -> None:
     """Whoever made them."""
     crowded.pass_ms(REMEMBERED_MS + 1)
-    crowded.tracker.pass_to(crowded.now)
+    crowded.read_consent()
     assert crowded.tracker.figures()["stays_in_memory"] == 0
     everybody = (*PEOPLE_IN, *range(FIRST_STRANGER, FIRST_STRANGER + MOST_REMEMBERED + 1))
     assert not any(crowded.tracker._ledger.stays_of(user, GUILD) for user in everybody)

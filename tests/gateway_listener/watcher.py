@@ -355,6 +355,7 @@ class Watcher:
             harness.follow_channels()
             harness.follow(complete=not self.followed)
         self.followed = True
+        harness.read_consent()
         self._is_in = {user for user, spans in consent_in(self.service).items() if any(b == FOREVER for _, b in spans)}
         if not harness.disk_full:
             self._uncut.clear()
