@@ -48,11 +48,11 @@ def recorded_after_reading(truth: Truth, rows: Sequence[Row], read: Mapping[int,
 
 
 def _out(truth: Truth, user_id: int, read: Mapping[int, int]) -> list[Span]:
-    """From when it was read that the person is out, until they were in again."""
+    """From when it was read that the person is out until they were in again, or a little before by a clock ahead."""
     decisions = sorted(decision for decision in truth.decisions if decision.user_id == user_id)
     spans: list[Span] = []
     for place, decision in enumerate(decisions):
         if decision.interaction_id in read:
             again = (later.at for later in decisions[place:] if later.decision == "in")
-            spans.append((read[decision.interaction_id], next(again, FOREVER)))
+            spans.append((read[decision.interaction_id], next(again, FOREVER) - truth.slack))
     return spans

@@ -11,7 +11,7 @@ from typing import Any
 
 from db_client.records import ChannelRecording, ConsentDecision, Record
 from db_client.snowflake import created_at
-from gateway_listener.clock import STEP_MS, Clock
+from gateway_listener.clock import NEAR_MS, Clock
 from tests.gateway_listener.clocks import recorded_after_reading, wrong_lengths
 from tests.gateway_listener.harness import DESK
 from tests.gateway_listener.people import GUILDS, NAMED, People, room
@@ -397,7 +397,7 @@ class SmallWorld:
     def wrong_by_a_clock(self) -> Iterator[str]:
         """What the clocks may not change."""
         watcher = self.watcher
-        if watcher.farthest > STEP_MS + 1000:
+        if watcher.farthest > NEAR_MS:
             yield f"the listener's clock was {watcher.farthest} ms beside Discord's"
         looks = {guild: watcher.looks_until_now(guild) for guild in watcher.guilds}
         truth, rows = self.truth(), self.own_rows()
