@@ -22,7 +22,14 @@ from tests.services import RunningService
 from tests.simulated_discord.server import SimulatedDiscord, wall_clock
 from tests.waiting import soon
 
-QUICK = Timing(answer_within=1.0, between_identifies=0.05, follow_every=0.1, share_every=0.2, last_delivery_within=5.0)
+QUICK = Timing(
+    answer_within=1.0,
+    between_identifies=0.05,
+    longest_pause=1.0,
+    follow_every=0.1,
+    share_every=0.2,
+    last_delivery_within=5.0,
+)
 # What the loop, the sockets and a busy machine may add to a moment that was seen live.
 SLACK_MS = 250
 # After an outage the next attempt at delivery may be so far away (seconds).

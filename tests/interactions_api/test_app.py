@@ -324,7 +324,7 @@ def test_metrics_count_ends_and_the_queue(endpoint):
 def test_liveness_and_readiness(endpoint):
     """Ready while decisions can be kept."""
     assert endpoint.client.get("/livez").status_code == 200
-    assert endpoint.client.get("/readyz").data == b"[+]queue file: ok\n[+]clock: ok\n"
+    assert endpoint.client.get("/readyz").data == b"[+]queue file: ok\n[+]delivery: ok\n[+]clock: ok\n"
 
 
 def test_the_response_is_plain_json(endpoint):

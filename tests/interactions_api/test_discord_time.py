@@ -129,7 +129,7 @@ def test_readiness_says_it(endpoint: Endpoint) -> None:
         answer = endpoint.send(command("opt_in", by=user(snowflake())), at_s=NOW // 1000 + n)
         assert answer.status_code == 401
     said = endpoint.client.get("/readyz")
-    assert (said.status_code, said.data.count(b"\n")) == (503, 2)
+    assert (said.status_code, said.data.count(b"\n")) == (503, 3)
     assert b"[-]clock: this machine's clock is " in said.data
     assert "interactions_clock_difference_seconds" in endpoint.client.get("/metrics").get_data(as_text=True)
     endpoint.says(command("opt_in", by=user(snowflake())))
