@@ -149,7 +149,7 @@ class Listener:
             spent=spent,
             note_spent=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             now=self._clock.now,
-            steady=lambda: self._clock.steady_ms() / 1000,
+            steady_ms=self._clock.steady_ms,
             http_trace=dates(self._clock.steady_ms, self._heard_date),
         )
 
