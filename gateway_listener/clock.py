@@ -82,10 +82,6 @@ class Clock:
         self._read_at = steady
         return round(self._carried)
 
-    def at(self, steady_ms: int) -> int:
-        """That moment of `steady_ms` as `now` would show it."""
-        return steady_ms + self._ahead
-
     # --- Discord ---
 
     def heard(self, date: float, sent_at: int, received_at: int) -> int:

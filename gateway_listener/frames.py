@@ -338,11 +338,6 @@ def value_of(text: str) -> object:
     return value
 
 
-def parse(text: str) -> Frame | None:
-    """`read` for the text of a frame."""
-    return read(value_of(text))
-
-
 def read(frame: object) -> Frame | None:
     """What a frame, as JSON has it, says; None for the ops between discord.py and Discord. Raises Malformed."""
     if not isinstance(frame, dict):

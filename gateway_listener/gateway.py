@@ -26,7 +26,6 @@ import discord.http
 import discord.utils
 import yarl
 
-from gateway_listener.clock import steady_seconds
 from gateway_listener.frames import (
     Ack,
     Content,
@@ -376,13 +375,13 @@ class _Socket(discord.gateway.DiscordWebSocket):
 
 
 class Gateway:
-    """Follows one shard: `run` keeps a connection until `stop`, within what Discord allows.
+    """Follows one shard: `run` keeps a connection until `stopping` is set, within what Discord allows.
 
     `on_login` is awaited with the id of the token's application before the first connection. `on_frame` is called with
     every frame, in order, as soon as it is read, and since when it may have waited (None: it has not); `on_malformed`
     with what cannot be read; `on_hang_up` at the end of each connection. `spent` is what `note_spent` was given last.
-    `now` gives milliseconds since 1970 UTC, `steady` seconds of a clock that only runs forward, `chance` a number from
-    0 to 1, at random. `http_trace` sees the API's answers.
+    `now` gives milliseconds since 1970 UTC, `steady_ms` those of a clock that only runs forward. `http_trace` sees the
+    API's answers.
     """
 
     def __init__(
@@ -395,10 +394,10 @@ class Gateway:
         on_login: Callable[[int], Awaitable[None]],
         spent: str,
         note_spent: Callable[[str], None],
+        stopping: asyncio.Event,
         now: Callable[[], int],
-        steady: Callable[[], float] = steady_seconds,
-        chance: Callable[[], float] = random.random,
-        http_trace: aiohttp.TraceConfig | None = None,
+        steady_ms: Callable[[], int],
+        http_trace: aiohttp.TraceConfig,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.waits = False
@@ -409,9 +408,9 @@ class Gateway:
         self._on_login = on_login
         self._spent = moments(spent)
         self._note_spent = note_spent
-        self._now, self._steady, self._chance = now, steady, chance
+        self._now, self._ms = now, steady_ms
         self._http_trace = http_trace
-        self._stopping = asyncio.Event()
+        self._stopping = stopping
         self._client: discord.Client | None = None
         self._application_id = 0
         self._heart: Heartbeat | None = None
@@ -427,7 +426,7 @@ class Gateway:
         _prepare(settings)
 
     async def run(self) -> None:
-        """One connection after another, until `stop`.
+        """One connection after another, until `stopping`, which ends the session too.
 
         Raises GatewayRefused when a person must act, GatewayLost when the process is to be started again, and what
         `on_login` raises.
@@ -444,10 +443,6 @@ class Gateway:
             await asyncio.gather(going, stopping, return_exceptions=True)
             if self._client is not None:
                 await _within(HANG_UP_WITHIN, self._client.close())
-
-    async def stop(self) -> None:
-        """Ends `run`, and the session with it."""
-        self._stopping.set()
 
     def renew(self, cause: str) -> None:
         """Asks for a fresh session: something was lost on this one. Until its pace allows it, this one goes on."""
@@ -525,7 +520,7 @@ class Gateway:
                 self._session = None
             self.counts["reconnects"] += 1
             attempt = 0 if self._worked_ms >= WORKED_MS else attempt + 1
-            pause = pause_before(attempt, self._chance(), self._timing.longest_pause) if attempt else 0.0
+            pause = pause_before(attempt, random.random(), self._timing.longest_pause) if attempt else 0.0
             log.info("the gateway connection is made anew", extra={"cause": cause, "after": f"{pause:.1f} s"})
             await asyncio.sleep(pause)
 
@@ -708,9 +703,6 @@ class Gateway:
             by = f"{now - since} ms"
             log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
         self._told_late = since is not None
-
-    def _ms(self) -> int:
-        return int(self._steady() * 1000)
 
     def _moment(self, steady_ms: int | None, now: int) -> int | None:
         """The moment at which the steady clock showed that; `now` is what it shows now."""

@@ -128,7 +128,7 @@ class Listener:
             self._tasks.every("asking about servers", self._settings.timing.ask_every, self._ask)
             self._tasks.every("looking at the clock", self._settings.timing.ask_every, self._look_at_clock)
             self._tasks.every("sharing the watermark", SHARE_LOOK_EVERY, self._share_if_moved)
-            await self._supervise(gateway)
+            await gateway.run()
             if not self._stopping.is_set():
                 self._end_for(Unasked("the gateway"))
         finally:
@@ -148,8 +148,9 @@ class Listener:
             on_login=self._logged_in,
             spent=spent,
             note_spent=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
+            stopping=self._stopping,
             now=self._clock.now,
-            steady=lambda: self._clock.steady_ms() / 1000,
+            steady_ms=self._clock.steady_ms,
             http_trace=dates(self._clock.steady_ms, self._heard_date),
         )
 
@@ -186,9 +187,11 @@ class Listener:
             if proof or type(frame.content) is not VoiceState:
                 self._counts["failed"] += 1
                 log.error("a frame could not be followed; a fresh session puts it right", extra=cause(problem))
-                self._lose(getattr(frame.content, "guild_id", None), "a frame could not be followed")
-        if self._tracker.wants_renewal is not None:
-            self._renew()
+                guild_id = getattr(frame.content, "guild_id", None)
+                self._tracker.lose(guild_id, "a frame could not be followed", self._clock.now())
+        if self._tracker.wants_renewal is not None and self._gateway is not None:
+            self._gateway.renew(self._tracker.wants_renewal)
+            self._tracker.wants_renewal = None
         if self._handing_over is None and self._hand_over():
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
 
@@ -199,21 +202,10 @@ class Listener:
             self._counts["malformed"] += 1
             log.warning("a frame was left out", extra={"reason": str(problem)})
         if is_in:
-            self._lose(problem.guild_id, "a frame could not be read")
+            self._tracker.lose(problem.guild_id, "a frame could not be read", self._clock.now())
             self._hand_over()
         if self._gateway is not None:  # it has come, whatever was in it
             self._on_frame(Frame(Seen(), problem.sequence), self._gateway.late_since())
-
-    def _renew(self) -> None:
-        why, self._tracker.wants_renewal = self._tracker.wants_renewal, None
-        if why is not None and self._gateway is not None:
-            self._gateway.renew(why)
-
-    def _lose(self, guild_id: int | None, why: str) -> None:
-        """Something of a guild (None: of any) was missed: it is unseen until its next roll call, which is asked for."""
-        self._tracker.lose(guild_id, self._clock.now())
-        self._tracker.wants_renewal = why
-        self._renew()
 
     def _hand_over_rest(self) -> None:
         """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""
@@ -400,15 +392,6 @@ class Listener:
 
     # --- the end ---
 
-    async def _supervise(self, gateway: Gateway) -> None:
-        running = asyncio.create_task(gateway.run())
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not running.done():
-            await gateway.stop()
-        await running
-
     async def _finish(self) -> None:
         try:
             self._hand_over()
@@ -425,7 +408,7 @@ class Listener:
     @property
     def idle(self) -> bool:
         """True if everything that was seen is in the queue file."""
-        return self._recorder.idle and not self._tracker.unwritten
+        return not self._recorder.waiting and not self._tracker.unwritten
 
     def condition(self) -> health.Condition:
         """What the pages show."""

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 
 from db_client.records import Flags
 from gateway_listener import frames
-from gateway_listener.frames import Frame, Malformed, parse
+from gateway_listener.frames import Frame, Malformed, read, value_of
 
 GUILD, USER, CHANNEL = 613425648685547541, 80351110224678912, 157733188964188161
 
 
 def dispatch(kind: str, data: Any, sequence: int = 7) -> str:
     return json.dumps({"t": kind, "s": sequence, "op": 0, "d": data}, separators=(",", ":"))
+
+
+def parse(text: str) -> Frame | None:
+    return read(value_of(text))
 
 
 def state(**fields: Any) -> dict[str, Any]:

@@ -88,11 +88,12 @@ def consented(decisions: Iterable[TrueDecision]) -> list[Span]:
 
 
 def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
-    """The spans, less the holes."""
-    left = list(spans)
+    """The spans, less the holes; each part once, though a moment is on both sides of a hole that has no length."""
+    left = dict.fromkeys(spans)
     for begin, end in holes:
-        left = [part for a, b in left for part in ((a, min(b, begin)), (max(a, end), b)) if part[0] <= part[1]]
-    return left
+        parts = (part for a, b in left for part in ((a, min(b, begin)), (max(a, end), b)))
+        left = dict.fromkeys(part for part in parts if part[0] <= part[1])
+    return list(left)
 
 
 def within(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
