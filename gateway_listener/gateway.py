@@ -416,7 +416,7 @@ class Gateway:
         self._heart: Heartbeat | None = None
         self._socket: _Socket | None = None
         self._session: _Session | None = None
-        self._unanswered = 0
+        self._unanswered = self._unreached = 0
         self._reached_at = self._ms()
         """When the gateway was last in reach; waiting for the limit does not count."""
         self._worked_ms = 0
@@ -518,6 +518,8 @@ class Gateway:
                 )
             if self._unanswered >= PATIENCE or unseen > self._timing.resume_within:
                 self._session = None
+            elif self._session is not None and self._unreached >= PATIENCE:
+                self._session = self._session._replace(address=self._address)
             self.counts["reconnects"] += 1
             attempt = 0 if self._worked_ms >= WORKED_MS else attempt + 1
             pause = pause_before(attempt, random.random(), self._timing.longest_pause) if attempt else 0.0
@@ -650,9 +652,12 @@ class Gateway:
         self._heart = None
         self._told_late = False
         if heart.opened_at is not None:
-            self._worked_ms, self._reached_at, self._unanswered = now - heart.opened_at, now, 0
+            self._worked_ms, self._reached_at = now - heart.opened_at, now
+            self._unanswered = self._unreached = 0
         elif heart.interval is not None:
             self._unanswered += 1
+        else:
+            self._unreached += 1
         self._on_hang_up()
         if ws is not None:
             self._session = ws.session or self._session

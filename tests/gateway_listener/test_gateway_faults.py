@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -184,9 +185,9 @@ async def test_a_connection_that_stood_still(stage: Scene) -> None:
         stage.check([row], stage.ada)
 
 
-@pytest.mark.parametrize("nowhere", ["refused", "silent", "no address"])
-async def test_a_resume_address_that_leads_nowhere(stage: Scene, nowhere: str) -> None:
-    """After a bounded time a fresh session is begun at the address of the settings; the process need not end for it."""
+@asynccontextmanager
+async def told_to_resume(stage: Scene, where: str) -> AsyncIterator[None]:
+    """The next session is; the gateway itself stays where it is."""
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -194,28 +195,49 @@ async def test_a_resume_address_that_leads_nowhere(stage: Scene, nowhere: str) -
 
     silent = await asyncio.start_server(swallow, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
-    discord = stage.discord
-    home = discord.gateway.url
-    discord.gateway.url = {
-        "refused": "ws://127.0.0.1:1",
-        "silent": f"ws://127.0.0.1:{port}",
-        "no address": "not an address",
-    }[nowhere]
-    timing = replace(QUICK, resume_within=0.3, longest_pause=0.1, answer_within=0.5)
+    urls = {"refused": "ws://127.0.0.1:1", "silent": f"ws://127.0.0.1:{port}", "no address": "not an address"}
+    stage.discord.faults.resume_url = urls[where]
     try:
-        async with stage.listening(timing=timing) as listener:
-            discord.join(stage.ada, stage.desk)
-            await stage.settled(listener, stays=1)
-            discord.gateway.url = home
-            discord.abort()
-            await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
-            await stage.until_live(listener)
-            discord.leave(stage.ada)
-            await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-            stage.check(await stage.settled(listener, stays=1), stage.ada)
-            assert discord.state()["resumes"] == 0
+        yield
     finally:
+        stage.discord.faults.resume_url = None
         silent.close()
+
+
+@pytest.mark.parametrize("nowhere", ["refused", "silent", "no address"])
+async def test_a_resume_address_that_leads_nowhere(stage: Scene, nowhere: str) -> None:
+    """After two attempts there the session is resumed at the address of the settings: nothing is lost."""
+    timing = replace(QUICK, longest_pause=0.1, answer_within=0.5)
+    async with told_to_resume(stage, nowhere), stage.listening(timing=timing) as listener:
+        discord = stage.discord
+        discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        discord.abort()
+        await soon(lambda: discord.state()["resumes"] == 1, what="the session is resumed")
+        await stage.until_live(listener)
+        await stage.moment()
+        discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        (row,) = await stage.settled(listener, stays=1)
+        stage.check([row], stage.ada)
+        assert row["ended_within_ms"] == 0
+        assert discord.state()["identifies"] == 1
+
+
+async def test_a_session_that_cannot_be_resumed_for_too_long(stage: Scene) -> None:
+    """After a bounded time a fresh one is begun at the address of the settings; the process need not end for it."""
+    timing = replace(QUICK, resume_within=0.3, longest_pause=0.1, answer_within=0.5)
+    async with told_to_resume(stage, "silent"), stage.listening(timing=timing) as listener:
+        discord = stage.discord
+        discord.join(stage.ada, stage.desk)
+        await stage.settled(listener, stays=1)
+        discord.abort()
+        await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
+        await stage.until_live(listener)
+        discord.leave(stage.ada)
+        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        assert discord.state()["resumes"] == 0
 
 
 async def test_a_short_outage_costs_no_session(stage: Scene) -> None:
