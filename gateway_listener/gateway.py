@@ -375,7 +375,7 @@ class _Socket(discord.gateway.DiscordWebSocket):
 
 
 class Gateway:
-    """Follows one shard: `run` keeps a connection until `stop`, within what Discord allows.
+    """Follows one shard: `run` keeps a connection until `stopping` is set, within what Discord allows.
 
     `on_login` is awaited with the id of the token's application before the first connection. `on_frame` is called with
     every frame, in order, as soon as it is read, and since when it may have waited (None: it has not); `on_malformed`
@@ -394,6 +394,7 @@ class Gateway:
         on_login: Callable[[int], Awaitable[None]],
         spent: str,
         note_spent: Callable[[str], None],
+        stopping: asyncio.Event,
         now: Callable[[], int],
         steady_ms: Callable[[], int],
         http_trace: aiohttp.TraceConfig,
@@ -409,7 +410,7 @@ class Gateway:
         self._note_spent = note_spent
         self._now, self._ms = now, steady_ms
         self._http_trace = http_trace
-        self._stopping = asyncio.Event()
+        self._stopping = stopping
         self._client: discord.Client | None = None
         self._application_id = 0
         self._heart: Heartbeat | None = None
@@ -425,7 +426,7 @@ class Gateway:
         _prepare(settings)
 
     async def run(self) -> None:
-        """One connection after another, until `stop`.
+        """One connection after another, until `stopping`, which ends the session too.
 
         Raises GatewayRefused when a person must act, GatewayLost when the process is to be started again, and what
         `on_login` raises.
@@ -442,10 +443,6 @@ class Gateway:
             await asyncio.gather(going, stopping, return_exceptions=True)
             if self._client is not None:
                 await _within(HANG_UP_WITHIN, self._client.close())
-
-    async def stop(self) -> None:
-        """Ends `run`, and the session with it."""
-        self._stopping.set()
 
     def renew(self, cause: str) -> None:
         """Asks for a fresh session: something was lost on this one. Until its pace allows it, this one goes on."""

@@ -128,7 +128,7 @@ class Listener:
             self._tasks.every("asking about servers", self._settings.timing.ask_every, self._ask)
             self._tasks.every("looking at the clock", self._settings.timing.ask_every, self._look_at_clock)
             self._tasks.every("sharing the watermark", SHARE_LOOK_EVERY, self._share_if_moved)
-            await self._supervise(gateway)
+            await gateway.run()
             if not self._stopping.is_set():
                 self._end_for(Unasked("the gateway"))
         finally:
@@ -148,6 +148,7 @@ class Listener:
             on_login=self._logged_in,
             spent=spent,
             note_spent=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
+            stopping=self._stopping,
             now=self._clock.now,
             steady_ms=self._clock.steady_ms,
             http_trace=dates(self._clock.steady_ms, self._heard_date),
@@ -399,15 +400,6 @@ class Listener:
             self._recorder.hand_over([*sights, watermark], self._tracker.watermark_to_keep)
 
     # --- the end ---
-
-    async def _supervise(self, gateway: Gateway) -> None:
-        running = asyncio.create_task(gateway.run())
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not running.done():
-            await gateway.stop()
-        await running
 
     async def _finish(self) -> None:
         try:

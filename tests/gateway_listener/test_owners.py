@@ -19,6 +19,7 @@ from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
+from gateway_listener.gateway import Gateway
 from gateway_listener.listener import Listener
 from program import exits, threads
 from program.tasks import Unasked
@@ -232,7 +233,7 @@ async def test_a_gateway_that_returns_was_not_asked_to(stage: Scene, monkeypatch
     async def returns(*_: object) -> None:
         return
 
-    monkeypatch.setattr(Listener, "_supervise", returns)
+    monkeypatch.setattr(Gateway, "run", returns)
     with pytest.raises(Unasked, match="the gateway"):
         await Listener(stage.settings()).run()
 
