@@ -60,7 +60,7 @@ class GuildState:
     @property
     def is_recorded(self) -> bool:
         """True if a recorded session is open here."""
-        return any(session.ended_at is None for stay in self.seats.values() for session in stay.recorded)
+        return any(stay.running for stay in self.seats.values())
 
     def is_open(self, channel_id: int) -> bool:
         """False for a channel that is hidden from the bot, or no more; of others nothing speaks against recording."""
@@ -84,11 +84,3 @@ class GuildState:
         """The channel is no more: a voice state that names it yet says nothing."""
         self.deleted = (*self.deleted[1 - MOST_DELETED :], channel_id)
         self.behind = {user: state for user, state in self.behind.items() if state.channel_id != channel_id}
-
-    def sit(self, stay: Stay) -> None:
-        """The person is in the channel."""
-        self.seats[stay.user_id] = stay
-
-    def rise(self, stay: Stay) -> None:
-        """The person is not in the channel any more."""
-        del self.seats[stay.user_id]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 
 from db_client.records import VoiceSession
-from gateway_listener.edge import Unseen, What, edge
+from gateway_listener.edge import Edge, Unseen, What, edge
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import Ledger
 from gateway_listener.notes import open_key
@@ -35,11 +35,7 @@ def heal(
     """
     drift: Counter[str] = Counter()
     open_there = {row.session_id: row for row in rows}
-    ours: dict[str, Stay] = {}
-    for stay in ledger.open_recorded():
-        for session in stay.recorded:
-            if session.ended_at is None:
-                ours[session.session_id] = stay
+    ours = {session.session_id: stay for stay in ledger.open_recorded() for session in stay.running}
     for session_id, row in open_there.items():
         guild = guilds.get(row.guild_id)
         if session_id in ours or (guild is not None and guild.seen_since is None):
@@ -72,7 +68,7 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
     continued after all. What is compared is the running part: those that a decision ended before it stay as they are.
     """
     ledger.revision = max(ledger.revision, row.revision)
-    running = [session for session in stay.recorded if session.ended_at is None]
+    running = stay.running
     began = min((session.started_at for session in running), default=stay.started_at)
     if row.started_at > began and not stay.contested:
         stay.contested = True
@@ -100,10 +96,10 @@ def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) 
     ]
     if remembered:
         known = remembered[0]
-        stay.end(known.ended_at or 0, known.ended_by or "", since=known.ended_from, until=known.ended_until)
+        stay.end(Edge(known.ended_at or 0, known.ended_from, known.ended_until), known.ended_by or "")
     else:
         looked_at = now if guild is None else guild.seen_since or now
         gone = edge(What.GONE, Unseen(), stay.proved_at, looked_at)
-        stay.end_at(gone, "guild_left" if guild is None else "roll_call")
+        stay.end(gone, "guild_left" if guild is None else "roll_call")
     ledger.enter(stay, now)
     ledger.ended(stay, now)

@@ -162,7 +162,7 @@ class Ledger:
 
     def open_recorded(self) -> Iterable[Stay]:
         """The stays of which a recorded session is open."""
-        return (stay for stay in self.recorded() if any(session.ended_at is None for session in stay.recorded))
+        return (stay for stay in self.recorded() if stay.running)
 
     def recorded(self) -> Iterable[Stay]:
         """The stays of which something is recorded."""
@@ -222,7 +222,7 @@ class Ledger:
         different = self.channels.shift(by, now)
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
         for stays in self.everybodys():
-            for stay in sorted(stays, key=lambda stay: (stay.started_at, _over(stay)), reverse=by > 0):
+            for stay in sorted(stays, key=lambda stay: (stay.started_at, _end(stay)), reverse=by > 0):
                 stay.shift(move)
                 _, _, doubted = self._differing.pop(stay, (0, 0, NEVER))
                 self.changed(stay, now, doubted=doubted if doubted is NEVER else ALL)
@@ -376,12 +376,8 @@ class Ledger:
         return items
 
 
-def _over(stay: Stay) -> int:
-    return FOREVER if stay.ended_at is None else stay.ended_at
-
-
-def _end(session: VoiceSession) -> int:
-    return FOREVER if session.ended_at is None else session.ended_at
+def _end(one: Stay | VoiceSession) -> int:
+    return FOREVER if one.ended_at is None else one.ended_at
 
 
 def _reaches_into(session: VoiceSession, time: Touched) -> bool:

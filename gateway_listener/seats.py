@@ -198,7 +198,7 @@ class Seats:
         known = self._ledger.stays_of(session.user_id, session.guild_id)
         stay = recorded_stay(session)
         if not known and guild.first_seen is None:
-            guild.sit(stay)
+            guild.seats[stay.user_id] = stay
             self.signs.sat(stay, now)
             self._ledger.enter(stay, now)
             return
@@ -211,7 +211,7 @@ class Seats:
         if first is not None and self.goes_on(stay, first.channel_id, first.afk, view, looked_at):
             first.go_on_from(session)
             return
-        stay.end_at(edge(What.GONE, view, stay.proved_at, looked_at), "roll_call")
+        stay.end(edge(What.GONE, view, stay.proved_at, looked_at), "roll_call")
         self._ledger.enter(stay, now)
         self._ledger.ended(stay, now)
         for later in known:
@@ -221,11 +221,11 @@ class Seats:
         """It is over, and was at some time since the person was in; a clock that was ahead said when."""
         guild = self.guild(stay.guild_id)
         if guild.seats.get(stay.user_id) is stay:
-            guild.rise(stay)
+            del guild.seats[stay.user_id]
             self.signs.rose(stay)
         stay.started_at, stay.not_before = now, self._ledger.knew(stay.user_id) or NEVER
         stay.history = FlagHistory(now, 0)
-        stay.end(now, "roll_call", since=0, until=now)
+        stay.end(Edge(now, NEVER, now), "roll_call")
         self._ledger.ended(stay, now)
 
     # --- beginnings and ends ---
@@ -267,15 +267,15 @@ class Seats:
         )
         if stay.proved_at < stay.started_at:
             self._begun_in_doubt.append(stay)
-        guild.sit(stay)
+        guild.seats[stay.user_id] = stay
         self.signs.sat(stay, now)
         self._ledger.enter(stay, now)
         self._count(by, stay)
 
     def _end(self, guild: GuildState, stay: Stay, by: str, went: Edge, now: int) -> None:
         """The person is not there any more since `went`."""
-        stay.end_at(went, by)
-        guild.rise(stay)
+        stay.end(went, by)
+        del guild.seats[stay.user_id]
         self.signs.rose(stay)
         self._ledger.ended(stay, now)
         self._count(by, stay)

@@ -109,5 +109,4 @@ class Signs:
         return None
 
     def _asks(self, stay: Stay, now: int) -> bool:
-        is_open = any(session.ended_at is None for session in stay.recorded)
-        return is_open and now >= max(stay.proved_at + self.ask_after_ms, stay.ask_at)
+        return bool(stay.running) and now >= max(stay.proved_at + self.ask_after_ms, stay.ask_at)

@@ -57,16 +57,12 @@ class Stay:
     ask_at: int = 0
     """Discord is not asked about the person before."""
 
-    def end_at(self, edge: Edge, by: str) -> None:
-        """The stay is over, as `edge` says."""
-        self.end(edge.at, by, since=edge.earliest, until=edge.latest)
-
-    def end(self, at: int, by: str, *, since: int, until: int) -> None:
-        """The stay is over: it ended between `since` and `until`, and counts up to `at` (never before it started)."""
-        self.ended_at = max(at, self.started_at)
+    def end(self, edge: Edge, by: str) -> None:
+        """The stay is over, as `edge` says, but never before it started."""
+        self.ended_at = max(edge.at, self.started_at)
         self.ended_by = by
-        self.ended_from = min(since, self.ended_at)
-        self.ended_until = max(until, self.ended_at)
+        self.ended_from = min(edge.earliest, self.ended_at)
+        self.ended_until = max(edge.latest, self.ended_at)
 
     def begin_after(self, other: Stay) -> None:
         """This came after `other`, though a clock that was behind said otherwise."""
@@ -86,6 +82,11 @@ class Stay:
         self.over_since = move(self.over_since)
         self.proved_at, self.ask_at = move(self.proved_at), move(self.ask_at)
         self.history.shift(move)
+
+    @property
+    def running(self) -> list[VoiceSession]:
+        """Those of its recorded sessions that are open."""
+        return [session for session in self.recorded if session.ended_at is None]
 
     def has_recorded(self, session_id: str) -> bool:
         """True if that session was handed to the recorder and not taken back."""

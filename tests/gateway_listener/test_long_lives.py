@@ -8,6 +8,7 @@ import pytest
 
 from gateway_listener import frames
 from gateway_listener.consent import Decision
+from gateway_listener.edge import Edge
 from gateway_listener.flags import FlagHistory
 from gateway_listener.ledger import REMEMBERED_MS, Ledger
 from gateway_listener.stays import Stay
@@ -72,7 +73,7 @@ def test_strangers_push_nobody_out_of_memory(monkeypatch: pytest.MonkeyPatch) ->
     def comes_and_goes(user: int, at: int) -> None:
         stay = Stay("", GUILD, DESK, user, at, "joined", at, False, FlagHistory(at, 0))
         ledger.enter(stay, at)
-        stay.end(at + 1, "left", since=at + 1, until=at + 1)
+        stay.end(Edge(at + 1, at + 1, at + 1), "left")
         ledger.ended(stay, at + 1)
 
     comes_and_goes(ADA, NOON)

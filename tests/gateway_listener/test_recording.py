@@ -8,6 +8,7 @@ import pytest
 
 from db_client.records import VoiceSession
 from gateway_listener.consent import Interval
+from gateway_listener.edge import Edge
 from gateway_listener.flags import FlagHistory
 from gateway_listener.recording import MOST_HOLES, ChannelDecision, Channels, Hole, Unrecorded
 from gateway_listener.sessions import sessions_of
@@ -85,7 +86,7 @@ def test_sessions_are_the_stay_within_consent_less_the_holes(edges: tuple[int, .
     """Compared moment by moment; ids are unique."""
     holes = [Hole(edges[0], edges[1]), Hole(edges[2], edges[3])]
     stay = Stay("stay", GUILD, DESK, ADA, 1, "joined", 1, False, FlagHistory(1, 0))
-    stay.end(11, "left", since=11, until=11)
+    stay.end(Edge(11, 11, 11), "left")
     sessions = sessions_of(stay, [Interval(1, 0, until)], 1, holes)
     counted = {half for s in sessions for half in range(2 * s.started_at + 1, 2 * (s.ended_at or 0), 2)}
     allowed = set(range(3, 2 * min(11, until or 11), 2))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from db_client.records import Flags, VoiceSession
 from gateway_listener.consent import Interval
+from gateway_listener.edge import Edge
 from gateway_listener.flags import FlagHistory
 from gateway_listener.sessions import changes, piece_id, sessions_of
 from gateway_listener.stays import Stay
@@ -25,7 +26,7 @@ def stays(draw: st.DrawFn) -> Stay:
         stay.history.change(at, draw(st.integers(0, 15)))
     if draw(st.booleans()):
         ended = draw(st.integers(at, END))
-        stay.end(ended, "left", since=draw(st.integers(0, ended)), until=draw(st.integers(ended, END)))
+        stay.end(Edge(ended, draw(st.integers(0, ended)), draw(st.integers(ended, END))), "left")
     return stay
 
 
@@ -88,7 +89,7 @@ def test_the_stated_uncertainty_stays_within_consent(stay: Stay, intervals: tupl
 def test_a_stay_without_length_counts_where_consent_covers_it() -> None:
     """Someone who came and went in unseen time was there."""
     stay = Stay("s", 1, 2, 3, 10, "joined", 5, False, FlagHistory(10, 0))
-    stay.end(10, "left", since=5, until=12)
+    stay.end(Edge(10, 5, 12), "left")
     (session,) = sessions_of(stay, [Interval(7, 0, None)])
     assert (session.started_at, session.ended_at) == (10, 10)
     assert sessions_of(stay, [Interval(7, 11, None)]) == []
