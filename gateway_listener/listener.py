@@ -417,7 +417,7 @@ class Listener:
     @property
     def idle(self) -> bool:
         """True if everything that was seen is in the queue file."""
-        return self._recorder.idle and not self._tracker.unwritten
+        return not self._recorder.waiting and not self._tracker.unwritten
 
     def condition(self) -> health.Condition:
         """What the pages show."""

@@ -60,7 +60,6 @@ class Recorder:
         self._changed = threading.Condition()
         self._items: list[Item] = []
         self._backlog: list[Item] = []
-        self._writing = False
         self._refused = False
         self._stopping = False
         self._saved: int | None = None
@@ -80,19 +79,13 @@ class Recorder:
 
     @property
     def waiting(self) -> int:
-        """How many items are in memory only."""
+        """How many items are in memory only; they go from the first list to the second, so none is overlooked."""
         return len(self._items) + len(self._backlog)
 
     def subjects(self) -> tuple[set[int], set[str]]:
         """Whom the items are about that are in memory only, and the keys of those records that have one."""
         with self._changed:
             return subjects([*self._items, *self._backlog])
-
-    @property
-    def idle(self) -> bool:
-        """True if everything handed over is in the queue file."""
-        with self._changed:
-            return not (self._items or self._backlog or self._writing)
 
     @property
     def refused(self) -> bool:
@@ -111,7 +104,7 @@ class Recorder:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(within)
-        return not self.alive and not self._backlog and not self._items
+        return not self.alive and not self.waiting
 
     def _run(self) -> None:
         while True:
@@ -121,11 +114,7 @@ class Recorder:
                 self._backlog.extend(self._items)
                 self._items.clear()
                 watermark, stopping = self.watermark, self._stopping
-                self._writing = True
-            try:
-                done = self._write(watermark)
-            finally:
-                self._writing = False
+            done = self._write(watermark)
             if stopping and (done or not self._backlog):
                 return
             if not done:

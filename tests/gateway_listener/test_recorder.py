@@ -64,12 +64,12 @@ def recorder(disk: Disk) -> Iterator[Recorder]:
 def test_an_open_session_and_its_note_are_one_commit(recorder: Recorder, disk: Disk) -> None:
     """So that a restart finds exactly the sessions that were written."""
     recorder.hand_over([SESSION], 150)
-    eventually(lambda: recorder.idle)
+    eventually(lambda: not recorder.waiting)
     assert disk.records == [SESSION]
     assert remembered(disk.notes).sessions == [SESSION]
     assert disk.notes["watermark"] == "150"
     recorder.hand_over([SESSION._replace(revision=2, ended_at=200, ended_by="left", ended_within_ms=0)], 200)
-    eventually(lambda: recorder.idle)
+    eventually(lambda: not recorder.waiting)
     assert open_key("s1") not in disk.notes
 
 
@@ -82,7 +82,7 @@ def test_a_refusing_disk_loses_nothing(recorder: Recorder, disk: Disk) -> None:
     assert recorder.waiting == 3
     assert recorder.counts["refused"] >= 1
     disk.full.clear()
-    eventually(lambda: recorder.idle and not recorder.refused)
+    eventually(lambda: not recorder.waiting and not recorder.refused)
     assert disk.records == [SESSION, Retraction("s1", 3, 2)]
     assert (disk.notes["k"], disk.notes["watermark"]) == ("v", "2")
 
@@ -92,7 +92,7 @@ def test_forgetting_keeps_its_place(recorder: Recorder, disk: Disk) -> None:
     after = SESSION._replace(session_id="s2")
     other = SESSION._replace(session_id="s3", user_id=4)
     recorder.hand_over([SESSION, other, Forget(3, 77), after], 1)
-    eventually(lambda: recorder.idle)
+    eventually(lambda: not recorder.waiting)
     assert disk.records == [other, after]
     assert disk.forgotten == [(3, 77)]
 
