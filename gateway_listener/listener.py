@@ -187,9 +187,11 @@ class Listener:
             if proof or type(frame.content) is not VoiceState:
                 self._counts["failed"] += 1
                 log.error("a frame could not be followed; a fresh session puts it right", extra=cause(problem))
-                self._lose(getattr(frame.content, "guild_id", None), "a frame could not be followed")
-        if self._tracker.wants_renewal is not None:
-            self._renew()
+                guild_id = getattr(frame.content, "guild_id", None)
+                self._tracker.lose(guild_id, "a frame could not be followed", self._clock.now())
+        if self._tracker.wants_renewal is not None and self._gateway is not None:
+            self._gateway.renew(self._tracker.wants_renewal)
+            self._tracker.wants_renewal = None
         if self._handing_over is None and self._hand_over():
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
 
@@ -200,21 +202,10 @@ class Listener:
             self._counts["malformed"] += 1
             log.warning("a frame was left out", extra={"reason": str(problem)})
         if is_in:
-            self._lose(problem.guild_id, "a frame could not be read")
+            self._tracker.lose(problem.guild_id, "a frame could not be read", self._clock.now())
             self._hand_over()
         if self._gateway is not None:  # it has come, whatever was in it
             self._on_frame(Frame(Seen(), problem.sequence), self._gateway.late_since())
-
-    def _renew(self) -> None:
-        why, self._tracker.wants_renewal = self._tracker.wants_renewal, None
-        if why is not None and self._gateway is not None:
-            self._gateway.renew(why)
-
-    def _lose(self, guild_id: int | None, why: str) -> None:
-        """Something of a guild (None: of any) was missed: it is unseen until its next roll call, which is asked for."""
-        self._tracker.lose(guild_id, self._clock.now())
-        self._tracker.wants_renewal = why
-        self._renew()
 
     def _hand_over_rest(self) -> None:
         """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""

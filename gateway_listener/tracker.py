@@ -359,12 +359,14 @@ class Tracker:
         self.sight.wait_for(self._guilds, now)
         self.wants_renewal = "a jump in the sequence numbers"
 
-    def lose(self, guild_id: int | None, now: int) -> None:
-        """Something that came now was lost of the guild, or (None) of any: it is unseen until its next roll call."""
+    def lose(self, guild_id: int | None, why: str, now: int) -> None:
+        """Something that came now was lost of the guild, or (None) of any: it is unseen until its next roll call, which
+        is asked for."""
         now = self.pass_to(now)
         self._write()
         for guild in list(self._guilds.values()) if guild_id is None else [self._seats.guild(guild_id)]:
             self._lose_sight(guild, now)
+        self.wants_renewal = why
 
     def _lose_sight(self, guild: GuildState, now: int) -> None:
         view = self._seats.view(guild)

@@ -237,7 +237,7 @@ async def test_a_fresh_session_that_is_asked_for(stage: Scene) -> None:
         await stage.settled(listener, stays=1)
         assert listener._gateway is not None
         for _ in range(3):
-            listener._lose(stage.guild, "a frame could not be followed")
+            listener._gateway.renew("a frame could not be followed")
         await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
         await stage.until_live(listener)
         discord.leave(stage.ada)
