@@ -30,7 +30,9 @@ class Naming:
     def called(self, guild: GuildState, call: RollCall, now: int) -> None:
         """A roll call: all names of a guild as they are now."""
         guild.names = Names(call.name, call.afk_channel_id, {channel.channel_id: channel for channel in call.channels})
-        self._renew(guild, now)
+        self._renew_guild(guild, now)
+        for channel_id in [*self._channels[guild.guild_id], *self._owed[guild.guild_id]]:
+            self._renew_channel(guild, channel_id, now)
 
     def guild_changed(self, guild: GuildState, change: GuildChanged, now: int) -> None:
         """The guild has another name or another AFK channel."""
@@ -111,11 +113,6 @@ class Naming:
             if guild.names is not None:
                 for channel_id in guild.names.channels.keys() & missing:
                     self._ledger.touched[guild.guild_id, channel_id] = None
-
-    def _renew(self, guild: GuildState, now: int) -> None:
-        self._renew_guild(guild, now)
-        for channel_id in [*self._channels[guild.guild_id], *self._owed[guild.guild_id]]:
-            self._renew_channel(guild, channel_id, now)
 
     def _renew_guild(self, guild: GuildState, now: int) -> None:
         names, known = guild.names, self._guilds.get(guild.guild_id)

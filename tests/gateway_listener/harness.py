@@ -277,7 +277,7 @@ class Harness:
         self.tracker = self._new_tracker()
 
     def read_baseline(self) -> None:
-        """What `Listener._read_consent` does where the disk does not know all that is open."""
+        """What `ConsentFeed.read` does where the disk does not know all that is open."""
         memory = self._memory.completed(
             watermark=next(
                 (row["observed_at"] for row in self.service.read(reading_statements.watermark(*self.shard))), None
