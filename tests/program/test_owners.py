@@ -25,7 +25,6 @@ OWNERS = {
     "program/tasks.py": "Tasks: every end that was not asked for is told",
     "db_client/store.py": "query: waits for each of its readers",
     "gateway_listener/gateway.py": "run: waits for both; _connection: for its reading, and ACKs tell of beats",
-    "gateway_listener/listener.py": "_supervise: waits for both",
 }
 
 
