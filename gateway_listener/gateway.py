@@ -274,10 +274,11 @@ def _own_turn(at: int, shard_id: int, shard_count: int, concurrency: int, turn_m
     return (turn + (ahead or peers)) * turn_ms
 
 
-def renewal_wait(spent: Sequence[int], now: int, *, pause_ms: int = 5000) -> int:
-    """For how long a connection that lives must wait until it is given up for a fresh session: what goes wrong at every
-    roll call must not make everybody unseen over and over, so in a day the pause grows fourfold, to an hour."""
-    return max(0, spent[-1] + min(HOUR_MS, pause_ms << 2 * min(len(spent), 8)) - now) if spent else 0
+def renewal_wait(renewed: Sequence[int], now: int, *, pause_ms: int = 5000) -> int:
+    """For how long a connection that lives must wait until it is given up for a fresh session, after those of the last
+    day: what goes wrong at every roll call must not make everybody unseen over and over, so the pause grows fourfold,
+    to an hour."""
+    return max(0, renewed[-1] + min(HOUR_MS, pause_ms << 2 * min(len(renewed), 8)) - now) if renewed else 0
 
 
 def moments(text: str) -> list[int]:
@@ -422,6 +423,8 @@ class Gateway:
         self._worked_ms = 0
         self._turned_away = False
         self._renewal: str | None = None
+        self._renewed: list[int] = []
+        """When fresh sessions were begun that something lost had asked for."""
         self._told_late = False
         _prepare(settings)
 
@@ -640,9 +643,11 @@ class Gateway:
             self.counts["complaints"] += 1
             raise _Ended(complaint)
         if self._renewal is not None and heart.opened_at is not None:
-            self._forget_spent()
-            if renewal_wait(self._spent, self._now(), pause_ms=self._pause_ms) <= 0:
+            now = self._ms()
+            self._renewed = [moment for moment in self._renewed if now - moment < DAY_MS]
+            if renewal_wait(self._renewed, now, pause_ms=self._pause_ms) <= 0:
                 cause, self._renewal = self._renewal, None
+                self._renewed.append(now)
                 self.counts["renewals"] += 1
                 raise _Ended(cause, resumable=False)
 
