@@ -314,6 +314,14 @@ class _Ended(Exception):
         super().__init__(cause)
 
 
+class _Mistake(Exception):
+    """Our own code failed over a frame: `run` raises `problem`."""
+
+    def __init__(self, problem: Exception) -> None:
+        self.problem = problem
+        super().__init__()
+
+
 class _Socket(discord.gateway.DiscordWebSocket):
     """One connection and its heartbeats. `hear` is called with each frame as JSON has it, parsed once, in order."""
 
@@ -432,7 +440,7 @@ class Gateway:
         """One connection after another, until `stopping`, which ends the session too.
 
         Raises GatewayRefused when a person must act, GatewayLost when the process is to be started again, and what
-        `on_login` raises.
+        it was given to call raises.
         """
         going = asyncio.create_task(self._go())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -440,6 +448,8 @@ class Gateway:
             await asyncio.wait({going, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if going.done():
                 going.result()
+        except _Mistake as mistake:
+            raise mistake.problem from None
         finally:
             going.cancel()
             stopping.cancel()
@@ -601,7 +611,7 @@ class Gateway:
     async def _read(self, heart: Heartbeat) -> None:
         try:
             await self._follow(heart)
-        except (_Ended, GatewayRefused, *EXPECTED):
+        except (_Ended, _Mistake, *EXPECTED):
             raise
         except Exception as problem:  # noqa: BLE001 (whatever discord.py stumbles over, the next connection goes on)
             log.error("a gateway connection met an error that nobody foresaw", extra=cause(problem))
@@ -671,6 +681,12 @@ class Gateway:
     # --- what comes in, and when ---
 
     def _hear(self, heart: Heartbeat, received: object) -> None:
+        try:
+            self._take(heart, received)
+        except Exception as problem:
+            raise _Mistake(problem) from problem
+
+    def _take(self, heart: Heartbeat, received: object) -> None:
         try:
             frame = read(received)
         except Malformed as problem:

@@ -231,7 +231,11 @@ class Listener:
     # --- the clock ---
 
     def _heard_date(self, date: float, sent_at: int, received_at: int) -> None:
-        self._set_clock(self._clock.heard(date, sent_at, received_at))
+        """A mistake of ours is not whoever's who asked: to them no answer would be nothing."""
+        try:
+            self._set_clock(self._clock.heard(date, sent_at, received_at))
+        except Exception as problem:  # noqa: BLE001
+            self._end_for(problem)
 
     def _told_time(self, moment: int) -> None:
         """Discord set this moment (ms since 1970 UTC) to what has been read."""

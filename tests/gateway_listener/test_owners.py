@@ -36,6 +36,10 @@ FAILING = "tests.failing gateway_listener"
 WORKS = {
     "following consent": "gateway_listener.tracker:Tracker.decide",
     "keeping time": "gateway_listener.gateway:Heartbeat.turned",
+    "an ACK": "gateway_listener.gateway:Heartbeat.acknowledged",
+    "reading a frame": "gateway_listener.tracker:Tracker.is_proof",
+    "hanging up": "gateway_listener.tracker:Tracker.hang_up",
+    "Discord's time": "gateway_listener.clock:Clock.heard",
     "the comparison": "gateway_listener.tracker:Tracker.compare",
     "the comparison of servers": "gateway_listener.tracker:Tracker.compare_guilds",
     "asking about servers": "gateway_listener.presence:Presence.question",
@@ -98,6 +102,7 @@ def test_an_error_that_nobody_foresaw_ends_the_listener(life: Life, fails: str) 
         life.file.touch()
         life.discord.set_state(ada, self_mute=True)
         life.opt_in()
+        life.discord.abort()
         assert process.wait(60) == exits.AGAIN, logged(life.folder)
     log = logged(life.folder)
     assert "CRITICAL" in log
