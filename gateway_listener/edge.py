@@ -22,8 +22,9 @@ missed, and nobody knows when: then only the proof counts.
 | they went (or the channel, or the bot) | now | the later of S and proof; from there to now |
 | they are found gone | proof; proof to now | the later of S and proof; proof to now |
 
-So time that nobody saw is not counted. One moment of doubt is left out on purpose: while all is live, what is never
-sent, and never missed, did not happen.
+So time that nobody saw is not counted. Where a number was left out (`missed_since`), what is missing may be older than
+S: what is read of somebody then is taken for found out, and a beginning reaches back to the last number before it. One
+moment of doubt is left out on purpose: while all is live, what is never sent, and never missed, did not happen.
 """
 
 from __future__ import annotations
@@ -42,10 +43,14 @@ class Live:
 
 
 class Unseen(NamedTuple):
-    """Nothing before `since` can have been missed. `by_earlier_run`: that run saw only whom it knew to be in."""
+    """Nothing before `since` can have been missed; but something was, after `missed_since`, if that is not None.
+
+    `by_earlier_run`: that run saw only whom it knew to be in.
+    """
 
     since: int = NEVER
     by_earlier_run: bool = False
+    missed_since: int | None = None
 
 
 LIVE = Live()
@@ -71,6 +76,11 @@ class Edge(NamedTuple):
 def edge(what: What, view: Live | Unseen, proof: int, now: int) -> Edge:
     """The edge of a stay by the table above; all times are milliseconds since 1970 UTC, none of them after `now`."""
     since = view.since if isinstance(view, Unseen) else now
+    if isinstance(view, Unseen) and view.missed_since is not None:
+        if what in (What.WENT, What.GONE):
+            what = What.GONE
+        else:
+            what, proof = What.FOUND, min(proof, view.missed_since)
     if what is What.CAME:
         return Edge(now, since, now)
     if what is What.FOUND:

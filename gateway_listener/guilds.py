@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway_listener.edge import NEVER, Unseen
+from gateway_listener.edge import Unseen
 from gateway_listener.frames import ChannelInfo, VoiceState
 from gateway_listener.stays import Stay
 
@@ -41,10 +41,10 @@ class GuildState:
         self.first_seen: int | None = None
         self.unseen = Unseen()
 
-    def lose_sight(self, since: int) -> None:
+    def lose_sight(self, since: int, missed_since: int | None = None) -> None:
         """From now on the guild is not seen; `since` is when it last was. Not seen twice keeps the first."""
         if self.seen_since is not None:
-            self.seen_since, self.unseen = None, Unseen(since)
+            self.seen_since, self.unseen = None, Unseen(since, missed_since=missed_since)
 
     def come_in_sight(self, now: int) -> None:
         """The roll call has been taken: the guild is seen."""
@@ -54,7 +54,8 @@ class GuildState:
     def shift(self, move: Callable[[int], int]) -> None:
         """Every moment becomes another."""
         self.seen_since = None if self.seen_since is None else move(self.seen_since)
-        self.unseen = self.unseen._replace(since=move(self.unseen.since) if self.unseen.since else NEVER)
+        since, by_earlier_run, missed = self.unseen
+        self.unseen = Unseen(since and move(since), by_earlier_run, missed and move(missed))
         self.first_seen = None if self.first_seen is None else move(self.first_seen)
 
     @property

@@ -25,7 +25,9 @@ class Sight:
         self.ready = False
         self.replaying = True
         self.missed = False
-        """The numbers say that something came before the last frame, and it did not."""
+        """The numbers say that something was sent in this session, and it has not come."""
+        self.counted_at = NEVER
+        """When something came last that no stranger caused and that has a number: since then nothing is missing."""
         self._session_id: str | None = None
         self._sequence = 0
         self._awaited: set[int] = set()
@@ -43,7 +45,7 @@ class Sight:
         elif sequence is not None:
             if sequence <= self._sequence:
                 return not isinstance(frame.content, Resumed)
-            self.missed = sequence > self._sequence + 1 and self._sequence > 0
+            self.missed |= sequence > self._sequence + 1 and self._sequence > 0
             self._sequence = sequence
         return False
 
@@ -70,6 +72,7 @@ class Sight:
     def shift(self, move: Callable[[int], int]) -> None:
         """Every moment becomes another."""
         self.watermark = None if self.watermark is None else move(self.watermark)
+        self.counted_at = self.counted_at and move(self.counted_at)
         self.late_since = None if self.late_since is None else move(self.late_since)
         self._held = None if self._held is None else move(self._held)
         self._overdue_at = move(self._overdue_at)
@@ -80,10 +83,12 @@ class Sight:
         if not self._awaited:
             self._holding = False
 
-    def saw(self, now: int) -> None:
-        """A dispatch or an ACK came."""
+    def saw(self, now: int, *, counted: bool) -> None:
+        """A dispatch or an ACK came; `counted`: it has a number, which follows on those before it."""
         if not self.replaying and self.late_since is None:
             self.watermark = now
+            if counted:
+                self.counted_at = now
 
     def view(self) -> Live | Unseen:
         """How what is read now is seen, in a guild of which nothing else speaks against that."""

@@ -101,11 +101,13 @@ class Tracker:
         proof = self.is_proof(content)
         if proof:
             self._noticed_at = now
-        if self.sight.repeats(frame):
+        repeated = self.sight.repeats(frame)
+        counted = frame.sequence is not None and not repeated
+        if repeated:
             if proof:
                 self.counts["repeated"] += 1
         else:
-            if self.sight.missed:
+            if self.sight.missed and proof and counted:
                 self._lose_all(now)
             handle = self._handlers.get(type(content))
             if handle is not None:
@@ -113,7 +115,7 @@ class Tracker:
                     self._write()
                 handle(content, now)
         if proof:
-            self.sight.saw(now)
+            self.sight.saw(now, counted=counted)
             for guild_id in self.sight.overdue(now):
                 self._note_unseen(self._seats.guild(guild_id))
             self._seats.judge(now)
@@ -177,7 +179,7 @@ class Tracker:
                 guild.unseen = Unseen(memory.unseen.get(guild_id, memory.watermark) or NEVER, by_earlier_run=True)
         self._unseen_noted.update(memory.unseen)
         if memory.noted:
-            self._unseen_told.recall(memory.unseen)
+            self._unseen_told.recall({*memory.unseen, *(session.guild_id for session in memory.sessions)})
         else:
             self._unseen_told.compare(memory.sights)
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
@@ -304,7 +306,7 @@ class Tracker:
         if mark is None:
             return None
         unseen = {guild: since for guild, since in self._unseen_noted.items() if self._seats.guild(guild).is_recorded}
-        return self._unseen_told.news(unseen, mark), mark
+        return self._unseen_told.news(unseen, max(mark, self._noticed_at)), mark
 
     @property
     def revision(self) -> int:
@@ -354,9 +356,10 @@ class Tracker:
         """Something was sent before what comes now, and has not come, in whatever guild; no RESUME brings it back."""
         self.sight.missed = False
         self._write()
-        for guild in self._guilds.values():
-            guild.lose_sight(self.sight.watermark or NEVER)
-        self.sight.wait_for(self._guilds, now)
+        known = self._known_guilds()
+        for guild in known.values():
+            guild.lose_sight(self.sight.watermark or NEVER, self.sight.counted_at)
+        self.sight.wait_for(known, now)
         self.wants_renewal = "a jump in the sequence numbers"
 
     def lose(self, guild_id: int | None, why: str, now: int) -> None:
@@ -364,7 +367,7 @@ class Tracker:
         is asked for."""
         now = self.pass_to(now)
         self._write()
-        for guild in list(self._guilds.values()) if guild_id is None else [self._seats.guild(guild_id)]:
+        for guild in self._known_guilds().values() if guild_id is None else [self._seats.guild(guild_id)]:
             self._lose_sight(guild, now)
         self.wants_renewal = why
 

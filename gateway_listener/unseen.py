@@ -21,7 +21,7 @@ class UnseenGuilds:
         self._revision = 0
 
     def recall(self, guild_ids: Iterable[int]) -> None:
-        """An earlier run may have told of these, or not."""
+        """An earlier run may have told of these, or the one before it, or not."""
         self._told.update(dict.fromkeys(guild_ids, _PERHAPS))
 
     def compare(self, stored: Collection[GuildSight]) -> None:

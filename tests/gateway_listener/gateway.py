@@ -39,6 +39,10 @@ class Gateway:
             self._hear(self._sent[-1][1], True)
             self._heard = self._sequence
 
+    def lose(self) -> None:
+        """Something happens that has a number and is never sent, not by a RESUME either."""
+        self._sequence += 1
+
     def identify(self, guilds: Collection[int], down: Collection[int]) -> None:
         """A new session: HELLO, READY; from then on the roll calls are awaited."""
         self._sessions += 1

@@ -157,6 +157,7 @@ def jump(world: Harness, content: frames.Content) -> None:
 def test_a_number_that_is_left_out_makes_every_guild_unseen(world: Harness) -> None:
     """Somebody else's frame shows it; a fresh session is asked for, and what its roll calls find reaches back to the
     last proof: Ada's own voice state."""
+    world.opt_in(CAT)
     world.pass_ms(10_000)
     jump(world, VoiceState(GUILD, CAT, SOFA, 0))
     assert world.tracker.wants_renewal is not None
@@ -165,6 +166,48 @@ def test_a_number_that_is_left_out_makes_every_guild_unseen(world: Harness) -> N
     world.connect({GUILD: {}, OTHER: {}})
     assert world.tracker.wants_renewal is None
     assert ends(world) == [(60_000, 60_000, "roll_call")]
+
+
+def test_a_strangers_frame_does_not_say_when_a_number_was_left_out(world: Harness) -> None:
+    """It counts with the next number that no stranger can have caused: else it would tell that one was there."""
+    jump(world, VoiceState(GUILD, CAT, SOFA, 0))
+    world.ack()
+    world.state(CAT, DESK)
+    assert world.tracker.wants_renewal is None
+    world.state(ADA, DESK, flags=1)
+    assert world.tracker.wants_renewal is not None
+
+
+def test_what_was_lost_before_an_ack_is_in_doubt_back_to_the_last_number(world: Harness) -> None:
+    """An ACK has no number, and shows no loss: a join, a switch and a leave that were never sent lie before it."""
+    for user in (BOB, CAT):
+        world.opt_in(user)
+    world.state(BOB, DESK)
+    for _ in range(3):  # at 70 s: Cat joins, Ada switches, Bob leaves
+        next(world._sequence)
+    world.pass_ms(60_000)
+    world.ack()
+    world.pass_ms(5000)
+    world.state(ADA, SOFA, flags=1)
+    world.pass_ms(1000)
+    world.connect({GUILD: {ADA: SOFA, CAT: DESK}, OTHER: {}})
+    assert ends(world) == [(120_000, 120_000, "switched")]
+    assert ends(world, BOB) == [(120_000, 60_000, "roll_call")]
+    assert starts(world, CAT) == [(126_000, 66_000, "roll_call")]
+    assert starts(world)[-1] == (125_000, 65_000, "switched")
+
+
+def test_a_number_that_is_left_out_tells_of_no_guild_that_strangers_alone_know(world: Harness) -> None:
+    """Discord never named it; nor does a mistake of ours that may concern any guild."""
+    world.state(CAT, ROOM, guild=GUILD * 5)
+    jump(world, VoiceState(GUILD, ADA, SOFA, 0))
+    for _ in range(2):
+        world.pass_ms(16_000)
+        world.ack()
+    world.tracker.lose(None, world.now)
+    world.ack()
+    assert f"unseen:{GUILD}" in world.notes
+    assert f"unseen:{GUILD * 5}" not in world.notes
 
 
 def test_after_a_jump_who_is_still_there_goes_on(world: Harness) -> None:

@@ -146,6 +146,8 @@ class World:
             evening.hang_up()
         elif what == "resume":
             evening.resume()
+        elif what == "loss":
+            evening.gateway.lose()
         elif what == "identify":
             evening.hang_up()
             if how % 4 == 0:
@@ -251,6 +253,7 @@ whats = st.sampled_from(
         "record",
         "rename",
         "break",
+        "loss",
         "resume",
         "identify",
         "outage",

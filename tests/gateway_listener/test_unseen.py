@@ -574,6 +574,20 @@ def test_what_the_service_has_of_unseen_guilds_comes_to_be_true(world: Harness, 
     assert unseen(world) == {}
 
 
+def test_a_run_that_ended_before_it_took_back_what_the_run_before_it_had_told(world: Harness) -> None:
+    """Its disk says that the guild is seen, and does not know that the service was told otherwise."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(5000)
+    world.ack()
+    world.share()
+    for _ in range(2):
+        world.pass_ms(1000)
+        world.restart()
+        world.connect({GUILD: {ADA: DESK, BOB: DESK}})
+    world.share()
+    assert unseen(world) == {}
+
+
 def test_a_clock_that_was_years_ahead_leaves_no_mark_that_blocks(world: Harness) -> None:
     """The next mark stands, though it is an earlier one."""
     world.service.write(Watermark(0, NOON + 10**12))
