@@ -204,7 +204,7 @@ def test_a_number_that_is_left_out_tells_of_no_guild_that_strangers_alone_know(w
     for _ in range(2):
         world.pass_ms(16_000)
         world.ack()
-    world.tracker.lose(None, world.now)
+    world.tracker.lose(None, "a mistake", world.now)
     world.ack()
     assert f"unseen:{GUILD}" in world.notes
     assert f"unseen:{GUILD * 5}" not in world.notes
