@@ -80,7 +80,7 @@ WHAT_TO_DO = {
     4014: "Discord does not allow the intents asked for (4014), though guilds and voice states need no permission:"
     " look at your application's page, https://discord.com/developers/applications.",
 }
-# What an attempt can end with that is nobody's mistake here; ValueError: an address that is none.
+# What an attempt can end with that is nobody's mistake here.
 EXPECTED = (
     discord.DiscordException,
     discord.gateway.ReconnectWebSocket,
@@ -348,6 +348,8 @@ class _Socket(discord.gateway.DiscordWebSocket):
             if isinstance(frame, dict):
                 self._note_place(frame)
             self._hear(self._heart, frame)
+            if isinstance(frame, dict) and frame.get("t") == "READY" and self._heart.opened_at is None:
+                raise _Ended("READY cannot be read", resumable=False)
             return
         self._hear(self._heart, frame)
         op = frame.get("op")
@@ -572,7 +574,7 @@ class Gateway:
         options: dict[str, Any] = {"max_messages": None, "http_trace": self._http_trace}
         client = discord.Client(intents=INTENTS, **options)
         try:
-            await asyncio.wait_for(client.login(self._settings.token), self._timing.api_answers_within)
+            await _foreseen(asyncio.wait_for(client.login(self._settings.token), self._timing.api_answers_within))
             if client.application_id is None:
                 raise _Ended("no application")
             self._client, self._application_id = client, client.application_id
@@ -589,7 +591,7 @@ class Gateway:
             self._ms(), late_ms=int(self._timing.late * 1000), answer_within_ms=answer_within
         )
         self._socket = None
-        reading = asyncio.create_task(self._read(heart))
+        reading = asyncio.create_task(_foreseen(self._follow(heart)))
         beating: asyncio.Task[None] | None = None
         try:
             while not reading.done():
@@ -607,15 +609,6 @@ class Gateway:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             await self._hang_up(heart)
-
-    async def _read(self, heart: Heartbeat) -> None:
-        try:
-            await self._follow(heart)
-        except (_Ended, _Mistake, *EXPECTED):
-            raise
-        except Exception as problem:  # noqa: BLE001 (whatever discord.py stumbles over, the next connection goes on)
-            log.error("a gateway connection met an error that nobody foresaw", extra=cause(problem))
-            raise _Ended(type(problem).__name__) from None
 
     async def _follow(self, heart: Heartbeat) -> None:
         assert self._client is not None  # noqa: S101 (for the type checker)
@@ -791,6 +784,17 @@ class Gateway:
         self._spent.append(self._now())
         self.counts["identifies"] += 1
         self._note_spent(json.dumps(self._spent, separators=(",", ":")))
+
+
+async def _foreseen(act: Awaitable[None]) -> None:
+    """Awaits what discord.py does; an error of its own that nobody foresaw ends this attempt, and not the process."""
+    try:
+        await act
+    except (_Ended, _Mistake, *EXPECTED):
+        raise
+    except Exception as problem:  # noqa: BLE001
+        log.error("discord.py met an error that nobody foresaw", extra=cause(problem))
+        raise _Ended(type(problem).__name__) from None
 
 
 async def _within(seconds: float, act: Awaitable[object]) -> None:

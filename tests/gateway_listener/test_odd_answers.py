@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
+import discord.http
 import pytest
 
-from tests.gateway_listener.running import Scene
+from tests.gateway_listener.running import QUICK, Scene
 from tests.gateway_listener.test_gateway_faults import tried
 from tests.waiting import soon
 
@@ -87,3 +90,43 @@ async def test_events_that_nobody_was_told_of(stage: Scene) -> None:
             (stage.bob, stage.sofa)
         }
         assert {row["ended_by"] for row in rows if row["ended_at"] is not None} == {"roll_call"}
+
+
+@pytest.mark.parametrize("answer", [{}, "<html>", None, {"id": "x"}], ids=["empty", "HTML", "null", "no user"])
+@pytest.mark.parametrize("asked", ["static_login", "application_info"])
+async def test_a_login_that_is_answered_with_something_else(
+    stage: Scene, monkeypatch: pytest.MonkeyPatch, asked: str, answer: object
+) -> None:
+    """discord.py stumbles over it; it is tried again."""
+    ask, asks = getattr(discord.http.HTTPClient, asked), 0
+
+    async def odd(*arguments: Any) -> Any:
+        nonlocal asks
+        asks += 1
+        said = await ask(*arguments)
+        return answer if asks == 1 else said
+
+    monkeypatch.setattr(discord.http.HTTPClient, asked, odd)
+    async with stage.listening(timing=replace(QUICK, longest_pause=0.1)) as listener:
+        assert (asks, tried(listener)) == (2, 1)
+
+
+async def test_a_ready_that_cannot_be_read(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its session would be one that nobody knows, and its numbers the old one's: another one is begun."""
+    ready, said = stage.discord.gateway._ready, 0
+
+    def odd(session: Any) -> Any:
+        nonlocal said
+        said += 1
+        return {**ready(session), "guilds": [{"id": "none"}]} if said == 2 else ready(session)
+
+    monkeypatch.setattr(stage.discord.gateway, "_ready", odd)
+    async with stage.listening(timing=replace(QUICK, longest_pause=0.1)) as listener:
+        for _ in range(10):
+            stage.discord.join(stage.bob, stage.desk)
+            stage.discord.leave(stage.bob)
+        stage.discord.invalidate(False)
+        await soon(lambda: said == 3, what="another session is begun")
+        await stage.until_live(listener)
+        stage.discord.join(stage.cat, stage.desk)
+        await soon(lambda: stage.seated(listener) == 1, what="what happens is seen")
