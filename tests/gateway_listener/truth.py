@@ -91,14 +91,16 @@ def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
     """The spans, less the holes."""
     left = list(spans)
     for begin, end in holes:
-        left = [part for a, b in left for part in ((a, min(b, begin)), (max(a, end), b)) if part[0] <= part[1]]
+        parts = (part for a, b in left for part in ((a, min(b, begin)), (max(a, end), b)) if part[0] <= part[1])
+        left = list(dict.fromkeys(parts))  # a moment without length would be in both, and twice as many each time
     return left
 
 
 def within(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
     """What is in both."""
     others = list(others)
-    return [(max(a, c), min(b, d)) for a, b in spans for c, d in others if max(a, c) <= min(b, d)]
+    both = ((max(a, c), min(b, d)) for a, b in spans for c, d in others if max(a, c) <= min(b, d))
+    return list(dict.fromkeys(both))
 
 
 def around(spans: Iterable[Span], moment: float) -> Span | None:
