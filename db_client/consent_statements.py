@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from db_client.reading_statements import SHOWN
 from db_client.records import EVERY_GUILD, ConsentDecision
-from db_client.session_statements import cut
+from db_client.session_statements import cut, doubt_left
 from db_client.statements import Parameters, Statement
 
 # A decision older than the person's newest erasure is not written: nothing may bring an erased person back.
@@ -81,7 +81,7 @@ RETURNING opted_in, since, version, {SHOWN}
 # A decision that arrives late can cut sessions that are already stored. First the parts of closed sessions behind a
 # later consent are given rows of their own (the listener adds them for open ones), then every session is cut. A part's
 # id is that of the stay (what stands before the first '-') and of the consent it begins with, as the listener has it.
-SPLIT_SESSIONS = """
+SPLIT_SESSIONS = f"""
 INSERT INTO voice_sessions (session_id, guild_id, channel_id, user_id, started_at, ended_at, started_by, ended_by,
        started_within_ms, ended_within_ms, afk, muted_ms, deafened_ms, video_ms, stream_ms, flags, flags_at,
        revision)
@@ -89,7 +89,9 @@ SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.s
             ELSE s.session_id END || '-' || i.version, s.guild_id, s.channel_id, s.user_id, i.from_at,
        min(s.ended_at, coalesce(i.to_at, s.ended_at)), 'opted_in',
        CASE WHEN i.to_at < s.ended_at THEN 'opted_out' ELSE s.ended_by END,
-       0, CASE WHEN i.to_at < s.ended_at THEN 0 ELSE s.ended_within_ms END,
+       0, CASE WHEN i.to_at < s.ended_at
+               THEN {doubt_left("s.ended_within_ms", "s.ended_at", "i.to_at", "i.from_at")}
+               ELSE s.ended_within_ms END,
        s.afk, 0, 0, 0, 0, 0, i.from_at, s.revision
   FROM voice_sessions AS s
   JOIN consent_intervals AS i ON i.user_id = s.user_id
@@ -97,7 +99,7 @@ SELECT CASE WHEN instr(s.session_id, '-') THEN substr(s.session_id, 1, instr(s.s
    AND EXISTS (SELECT 1 FROM consent_log AS c
                 WHERE c.user_id = s.user_id AND c.decision <> 'in' AND c.interaction_id < i.version)
     ON CONFLICT (session_id) DO NOTHING
-"""
+"""  # noqa: S608
 
 CUT_SESSIONS = cut(
     "opted_out",

@@ -6,6 +6,15 @@ from db_client.reading_statements import guild_mark
 from db_client.records import Retraction, VoiceSession
 from db_client.statements import Statement
 
+
+def doubt_left(within: str, ended_at: str, at: str, started_at: str) -> str:
+    """SQL for how far the end of a session that is over may still be off (ms) when a decision cuts it to `at`.
+
+    It may have been over before the decision, too: nothing more is known of how early that was than `within`.
+    """
+    return f"max(0, min({at} - {started_at}, {within} - ({ended_at} - {at})))"
+
+
 # The stay is first cut to what the channel allows: one that began before the channel's unrecorded time ends with its
 # beginning, one that began in it begins with its end. The row is then cut to the first consent interval that it meets
 # (none: no row), and is written only where it overlaps no other session of the person in the guild. A second listener's
@@ -49,7 +58,9 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.see
        CASE WHEN p.begun_by_consent THEN 'opted_in' WHEN p.begun_by_channel THEN 'recorded' ELSE :started_by END,
        CASE WHEN p.ended_by_consent THEN 'opted_out' WHEN p.ended_by_channel THEN 'not_recorded' ELSE :ended_by END,
        CASE WHEN p.begun_by_consent OR p.begun_by_channel THEN 0 ELSE :started_within_ms END,
-       CASE WHEN p.ended_by_consent OR p.ended_by_channel THEN p.until - p.seen_until ELSE :ended_within_ms END,
+       CASE WHEN NOT (p.ended_by_consent OR p.ended_by_channel) THEN :ended_within_ms
+            WHEN :ended_at IS NULL THEN p.until - p.seen_until
+            ELSE {doubt_left(":ended_within_ms", ":ended_at", "p.until", "p.started_at")} END,
        :afk,
        min(:muted_ms, p.seen_until - p.started_at), min(:deafened_ms, p.seen_until - p.started_at),
        min(:video_ms, p.seen_until - p.started_at), min(:stream_ms, p.seen_until - p.started_at),
@@ -77,7 +88,9 @@ def cut(by: str, which: str) -> str:
     """SQL that ends those sessions `s` for which `which` is true at the decision `:at`; open ones as above."""
     return f"""
 UPDATE voice_sessions
-   SET ended_at = c.seen_until, ended_by = '{by}', ended_within_ms = :at - c.seen_until,
+   SET ended_at = c.seen_until, ended_by = '{by}',
+       ended_within_ms = CASE WHEN ended_at IS NULL THEN :at - c.seen_until
+                              ELSE {doubt_left("ended_within_ms", "ended_at", ":at", "started_at")} END,
        muted_ms = min(muted_ms, c.seen_until - started_at), deafened_ms = min(deafened_ms, c.seen_until - started_at),
        video_ms = min(video_ms, c.seen_until - started_at), stream_ms = min(stream_ms, c.seen_until - started_at)
   FROM (SELECT s.session_id AS cut_id,

@@ -156,8 +156,8 @@ class Consents:
             return None
         place = bisect_left(known, new[0])
         later = known[place:]
-        # What is known counts from its first reading.
-        new = sorted({decision.interaction_id: decision for decision in (*new, *later)}.values())
+        # What is known counts from its first reading, the earlier moment of two.
+        new = sorted({decision.interaction_id: decision for decision in (*reversed(new), *later)}.values())
         if len(new) == len(later):
             return None
         erasures = [number for number, decision in enumerate(new) if decision.decision == "erase"]

@@ -369,6 +369,17 @@ def test_a_stay_ends_when_its_opt_out_is_read(behind: int) -> None:
     assert world.times(ADA) == [(DESK, 0, 60_000, "joined", "opted_out")]
 
 
+def test_an_opt_out_counts_from_its_first_reading_though_the_log_is_read_anew(world: Harness) -> None:
+    """The service was restored, and its log has the decision with Discord's moment, which has passed by now."""
+    world.follow(complete=True)
+    world.state(ADA, DESK)
+    world.pass_ms(5000)
+    world.opt_out(ADA, at=world.now + 1500)
+    world.pass_ms(5000)
+    world.follow(complete=True)
+    assert world.times(ADA) == [(DESK, 0, 5000, "joined", "opted_out")]
+
+
 @pytest.mark.parametrize("behind", [1500, 2 * HOUR])
 def test_a_channel_is_not_recorded_once_that_was_read(behind: int) -> None:
     """The same for what its managers decide."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db_client.records import Flags
+from db_client.records import ChannelRecording, Flags, Record
 from gateway_listener import frames
 from gateway_listener.edge import LIVE, NEVER, Edge, Live, Unseen, What, edge
 from gateway_listener.frames import HIDDEN, HIDDEN_FLAG, ChannelInfo, Frame, VoiceState
@@ -501,6 +501,32 @@ def test_an_end_that_a_gap_shows_reaches_back_before_the_gap(world: Harness) -> 
     world.pass_ms(1000)
     world.connect({GUILD: {}, OTHER: {}})
     assert ends(world) == [(60_000, 60_000, "roll_call")]
+
+
+@pytest.mark.parametrize("arrives", ["late", "first"])
+@pytest.mark.parametrize("what", ["out", "out, and in again", "not recorded"])
+def test_a_decision_that_the_service_alone_hears_of_leaves_an_end_its_doubt(
+    world: Harness, what: str, arrives: str
+) -> None:
+    """Ada was found gone, and may have left before the decision as well as after it: what cuts says so."""
+    world.pass_ms(HOUR - 60_000)
+    world.ack()
+    world.delivering = arrives == "late"
+    world.hello()
+    world.pass_ms(5000)
+    world.connect({GUILD: {}, OTHER: {}})
+    made: list[Record] = [world.decision(ADA, "out", NOON + 20 * 60_000)]
+    if what == "not recorded":
+        made = [ChannelRecording(world.service.interaction(NOON + 20 * 60_000), GUILD, DESK, False)]
+    elif what != "out":
+        made += [world.decision(ADA, "in", NOON + 30 * 60_000), world.decision(ADA, "out", NOON + 50 * 60_000)]
+    for record in reversed(made):
+        world.service.write(record)
+    world.delivering = True
+    world.deliver()
+    for row in world.rows(ADA):
+        assert row["ended_at"] - row["ended_within_ms"] <= row["started_at"]
+    assert ends(world)[0][:2] == (20 * 60_000, 20 * 60_000)
 
 
 def test_a_roll_call_is_a_proof(world: Harness) -> None:
