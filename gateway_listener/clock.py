@@ -23,10 +23,12 @@ ASK_EVERY_MS = 60 * 60 * 1000
 ASK_AGAIN_MS = 5000
 
 
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
 def steady_seconds() -> float:
     """Seconds of a clock that only runs forward; where the system has one, it also counts while the machine sleeps."""
-    source = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if source is None else time.clock_gettime(source)
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
 
 
 class _Heard(NamedTuple):
@@ -78,9 +80,14 @@ class Clock:
         They began as the system's clock, and jump forward over a sleep that the steady clock did not count.
         """
         steady = self._steady()
-        self._carried += max(0.0, steady - self._read_at) * 1000
+        if steady > self._read_at:
+            self._carried += (steady - self._read_at) * 1000
         self._read_at = steady
         return round(self._carried)
+
+    def at(self, steady_ms: int) -> int:
+        """That moment of `steady_ms` as `now` would show it."""
+        return steady_ms + self._ahead
 
     # --- Discord ---
 

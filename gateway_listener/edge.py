@@ -65,6 +65,10 @@ class What(Enum):
     GONE = "found gone"
 
 
+# What is told as it happens; the rest is found out.
+_TOLD = (What.CAME, What.WENT)
+
+
 class Edge(NamedTuple):
     """A beginning or an end: it counts from or to `at`, and truly was between `earliest` and `latest`."""
 
@@ -75,6 +79,8 @@ class Edge(NamedTuple):
 
 def edge(what: What, view: Live | Unseen, proof: int, now: int) -> Edge:
     """The edge of a stay by the table above; all times are milliseconds since 1970 UTC, none of them after `now`."""
+    if view is LIVE and what in _TOLD:
+        return Edge(now, now, now)
     since = view.since if isinstance(view, Unseen) else now
     if isinstance(view, Unseen) and view.missed_since is not None:
         if what in (What.WENT, What.GONE):

@@ -26,6 +26,7 @@ import discord.http
 import discord.utils
 import yarl
 
+from gateway_listener.clock import Clock
 from gateway_listener.frames import (
     Ack,
     Content,
@@ -389,25 +390,23 @@ class Gateway:
     """Follows one shard: `run` keeps a connection until `stopping` is set, within what Discord allows.
 
     `on_login` is awaited with the id of the token's application before the first connection. `on_frame` is called with
-    every frame, in order, as soon as it is read, and since when it may have waited (None: it has not); `on_malformed`
-    with what cannot be read; `on_hang_up` at the end of each connection. `spent` is what `note_spent` was given last.
-    `now` gives milliseconds since 1970 UTC, `steady_ms` those of a clock that only runs forward. `http_trace` sees the
-    API's answers.
+    every frame, in order, as soon as it is read, with when that was and since when it may have waited (None: it has
+    not), and says whether no stranger caused it; `on_malformed` with what cannot be read; `on_hang_up` at the end of
+    each connection. `spent` is what `note_spent` was given last. `http_trace` sees the API's answers.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        on_frame: Callable[[Frame, int | None], None],
+        on_frame: Callable[[Frame, int, int | None], bool],
         on_malformed: Callable[[Malformed], None],
         on_hang_up: Callable[[], None],
         on_login: Callable[[int], Awaitable[None]],
         spent: str,
         note_spent: Callable[[str], None],
         stopping: asyncio.Event,
-        now: Callable[[], int],
-        steady_ms: Callable[[], int],
+        clock: Clock,
         http_trace: aiohttp.TraceConfig,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -419,7 +418,7 @@ class Gateway:
         self._on_login = on_login
         self._spent = moments(spent)
         self._note_spent = note_spent
-        self._now, self._ms = now, steady_ms
+        self._clock, self._now, self._ms = clock, clock.now, clock.steady_ms
         self._http_trace = http_trace
         self._stopping = stopping
         self._client: discord.Client | None = None
@@ -467,13 +466,8 @@ class Gateway:
         """Since when what is read now may have waited (milliseconds since 1970 UTC); None: it has not."""
         if self._heart is None:
             return None
-        now = self._ms()
-        return self._moment(self._heart.read(now), now)
-
-    def heard(self) -> None:
-        """A frame that no stranger caused is being read."""
-        if self._heart is not None:
-            self._heart.heard(self._ms())
+        since = self._heart.read(self._ms())
+        return None if since is None else self._clock.at(since)
 
     # --- the API ---
 
@@ -691,7 +685,9 @@ class Gateway:
         since = heart.read(now)
         if type(frame.content) is not VoiceState:
             since = self._feel(heart, frame.content, now)
-        self._on_frame(frame, None if since is None else self._moment(since, now))
+        clock = self._clock
+        if self._on_frame(frame, clock.at(now), None if since is None else clock.at(since)):
+            heart.heard(now)
 
     def _feel(self, heart: Heartbeat, content: Content, now: int) -> int | None:
         """What the frame says about the connection; since when frames are being read late after it."""
@@ -722,10 +718,6 @@ class Gateway:
             by = f"{now - since} ms"
             log.info("frames are read late: what is in them is stored with its doubt", extra={"by_up_to": by})
         self._told_late = since is not None
-
-    def _moment(self, steady_ms: int | None, now: int) -> int | None:
-        """The moment at which the steady clock showed that; `now` is what it shows now."""
-        return None if steady_ms is None else self._now() - (now - steady_ms)
 
     # --- IDENTIFY ---
 

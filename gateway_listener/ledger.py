@@ -71,17 +71,21 @@ class Ledger:
         self._place(stay, self._newest.get(stay.user_id), None)
         self.changed(stay, now)
 
-    def changed(self, stay: Stay, now: int, *, since: int = 0, doubted: Touched = NEVER) -> None:
-        """Something about the stay is different: if that concerns a record, the next `write` looks at it.
+    def changed(self, stay: Stay, now: int, *, since: int = 0, doubted: Touched = NEVER) -> bool:
+        """Something about the stay is different: if that concerns a record (it says so), the next `write` looks at it.
 
         What ended before `since` is not.
         """
-        if self._concerns(stay):
-            if stay in self._differing:
-                _, earlier, other = self._differing[stay]
-                since = min(since, earlier)
+        if not self._concerns(stay):
+            return False
+        known = self._differing.get(stay)
+        if known is not None:
+            _, earlier, other = known
+            since = min(since, earlier)
+            if other is not NEVER:
                 doubted = Touched(min(other.since, doubted.since), max(other.until, doubted.until))
-            self._differing[stay] = now, since, doubted
+        self._differing[stay] = now, since, doubted
+        return True
 
     def _concerns(self, stay: Stay) -> bool:
         """True if something of the stay is recorded, or a consent lasts until after its beginning."""
@@ -92,7 +96,7 @@ class Ledger:
 
     def ended(self, stay: Stay, now: int) -> None:
         """The stay is over; it is remembered for a while."""
-        self.changed(stay, now, since=now)
+        ended = self._ended[self.changed(stay, now, since=now)]
         stay.over_since = now
         if stay.newer is not None or (stay.older is not None and stay.older.ended_at is None):
             self._take_out(stay)
@@ -100,7 +104,6 @@ class Ledger:
             while older is not None and older.ended_at is None:
                 newer, older = older, older.older
             self._place(stay, older, newer)
-        ended = self._ended[self._concerns(stay)]
         ended.append(stay)
         if len(ended) > MOST_REMEMBERED:
             self._drop(ended.popleft())

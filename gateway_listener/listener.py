@@ -149,8 +149,7 @@ class Listener:
             spent=spent,
             note_spent=lambda text: self._recorder.hand_over([Note(IDENTIFIES, text)], self._recorder.watermark),
             stopping=self._stopping,
-            now=self._clock.now,
-            steady_ms=self._clock.steady_ms,
+            clock=self._clock,
             http_trace=dates(self._clock.steady_ms, self._heard_date),
         )
 
@@ -176,14 +175,11 @@ class Listener:
 
     # --- frames ---
 
-    def _on_frame(self, frame: Frame, late_since: int | None) -> None:
-        now = self._clock.now()
-        proof = self._tracker.is_proof(frame.content)
-        if proof and self._gateway is not None:
-            self._gateway.heard()
+    def _on_frame(self, frame: Frame, now: int, late_since: int | None) -> bool:
         try:
-            self._tracker.see(frame, now, late_since=late_since)
+            proof = self._tracker.see(frame, now, late_since=late_since)
         except Exception as problem:  # noqa: BLE001 (a mistake of ours must not end the connection)
+            proof = self._tracker.is_proof(frame.content)
             if proof or type(frame.content) is not VoiceState:
                 self._counts["failed"] += 1
                 log.error("a frame could not be followed; a fresh session puts it right", extra=cause(problem))
@@ -194,6 +190,7 @@ class Listener:
             self._tracker.wants_renewal = None
         if self._handing_over is None and self._hand_over():
             self._handing_over = asyncio.get_running_loop().call_later(HAND_OVER_EVERY, self._hand_over_rest)
+        return proof
 
     def _on_malformed(self, problem: Malformed) -> None:
         """A frame that cannot be read; a stranger's leaves no trace, and what nobody can be told of changes nothing."""
@@ -205,7 +202,7 @@ class Listener:
             self._tracker.lose(problem.guild_id, "a frame could not be read", self._clock.now())
             self._hand_over()
         if self._gateway is not None:  # it has come, whatever was in it
-            self._on_frame(Frame(Seen(), problem.sequence), self._gateway.late_since())
+            self._on_frame(Frame(Seen(), problem.sequence), self._clock.now(), self._gateway.late_since())
 
     def _hand_over_rest(self) -> None:
         """What came within `HAND_OVER_EVERY` after a hand-over; so a session that changed often is written once."""

@@ -281,5 +281,5 @@ class Seats:
         self._count(by, stay)
 
     def _count(self, what: str, stay: Stay) -> None:
-        if self.tracks(stay.user_id):
+        if self._ledger.consents.standing(stay.user_id) is not None:
             self._counts[what] += 1

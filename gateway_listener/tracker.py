@@ -91,8 +91,11 @@ class Tracker:
 
     # --- what goes in ---
 
-    def see(self, frame: frames.Frame, now: int, *, late_since: int | None = None) -> None:
-        """Takes in one frame, which was read at `now`; with `late_since` it may have come at any time since then."""
+    def see(self, frame: frames.Frame, now: int, *, late_since: int | None = None) -> bool:
+        """Takes in one frame, which was read at `now`; with `late_since` it may have come at any time since then.
+
+        Returns what `is_proof` said of it.
+        """
         if not self._began:
             self._began = self._place(now)
         self.read_late(late_since, now)
@@ -119,6 +122,7 @@ class Tracker:
             for guild_id in self.sight.overdue(now):
                 self._note_unseen(self._seats.guild(guild_id))
             self._seats.judge(now)
+        return proof
 
     def is_proof(self, content: frames.Content) -> bool:
         """True if no stranger can have caused it: only that may move what is stored of how far the gateway was seen."""
