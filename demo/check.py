@@ -3,13 +3,14 @@
 What was played is what the simulated Discord says it sent; what was decided are the moments of the signed interactions.
 Where the listener was watching, a stored moment may differ by `TOLERANCE_MS` (two clocks and a loopback connection).
 Where it was not, the true moment must lie within what the row itself says (`started_within_ms`, `ended_within_ms`),
-and the row may not say more than the gap explains.
+and the row may say no more than the gap explains, or the time since the person was last heard of before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 TOLERANCE_MS = 250
 FOREVER = 2**63 - 1
@@ -102,13 +103,13 @@ def compare(
     stored: Sequence[Stored],
     watches: Sequence[Watch],
     *,
-    heartbeat_ms: int,
+    watermark_ms: int,
     tolerance_ms: int = TOLERANCE_MS,
 ) -> list[Pair]:
     """Each expected stay beside the stored row nearest to it, then the rows nobody expected; see the module's rules.
 
-    `heartbeat_ms` is how old a watermark may be when the connection breaks. A stay that lies in a gap of the watches
-    as a whole is not expected: nobody could see it.
+    `watermark_ms` is how old the kept watermark may be when a listener is killed. A stay that lies in a gap of the
+    watches as a whole is not expected: nobody could see it.
     """
     left = list(stored)
     pairs: list[Pair] = []
@@ -117,7 +118,7 @@ def compare(
         row = min(candidates, key=lambda row: abs(row.started_at - stay.started_at), default=None)
         if row is not None:
             left.remove(row)
-            pairs.append(_pair(stay, row, watches, heartbeat_ms, tolerance_ms))
+            pairs.append(_pair(stay, row, _Gaps(expected, watches, watermark_ms, tolerance_ms)))
         elif not _unseen_whole(stay, watches):
             pairs.append(Pair(stay, None, None, None, ("not stored",)))
     pairs += [Pair(None, row, None, None, ("stored, but not played",)) for row in left]
@@ -133,9 +134,39 @@ def _seat(stay: Stay | Stored) -> tuple[int, int, int]:
     return (stay.user_id, stay.guild_id, stay.channel_id)
 
 
-def _pair(stay: Stay, row: Stored, watches: Sequence[Watch], heartbeat_ms: int, tolerance_ms: int) -> Pair:
-    problems: list[str] = []
-    start_off = row.started_at - stay.started_at
+class _Gaps(NamedTuple):
+    """When nobody was watching, and what that explains."""
+
+    expected: Sequence[Stay]
+    watches: Sequence[Watch]
+    watermark_ms: int
+    tolerance_ms: int
+
+    def judge(self, which: str, stay: Stay, true: int, stored: int, within: int) -> list[str]:
+        """What is wrong with a stored moment of the stay."""
+        off = stored - true
+        gap = _gap_around(true, self.watches)
+        if gap is None:
+            return [] if abs(off) <= self.tolerance_ms else [f"{which} off by {off} ms, and it was being watched"]
+        began, ended = gap
+        if abs(off) > within + self.tolerance_ms:
+            return [f"{which} off by {off} ms, more than the stated {within} ms"]
+        unheard = stored - self._heard(stay.user_id, began)
+        if within > max(ended - began + self.watermark_ms, unheard) + self.tolerance_ms:
+            return [
+                f"{which} stated as within {within} ms, more than the gap of {ended - began} ms explains, "
+                f"or the {unheard} ms since a sign of the person"
+            ]
+        return []
+
+    def _heard(self, user_id: int, before: int) -> int:
+        """The person's last beginning or end before that moment; there is one if they were seen at all."""
+        edges = (edge for stay in self.expected if stay.user_id == user_id for edge in (stay.started_at, stay.ended_at))
+        return max((edge for edge in edges if edge is not None and edge <= before), default=before)
+
+
+def _pair(stay: Stay, row: Stored, gaps: _Gaps) -> Pair:
+    problems = gaps.judge("start", stay, stay.started_at, row.started_at, row.started_within_ms)
     end_off: int | None = None
     if stay.ended_at is None or row.ended_at is None:
         if stay.ended_at is not None:
@@ -144,32 +175,18 @@ def _pair(stay: Stay, row: Stored, watches: Sequence[Watch], heartbeat_ms: int, 
             problems.append("ended, but the person is still there")
     else:
         end_off = row.ended_at - stay.ended_at
-        problems += _judge("end", stay.ended_at, end_off, row.ended_within_ms or 0, watches, heartbeat_ms, tolerance_ms)
-    start = _judge("start", stay.started_at, start_off, row.started_within_ms, watches, heartbeat_ms, tolerance_ms)
-    return Pair(stay, row, start_off, end_off, (*start, *problems))
+        problems += gaps.judge("end", stay, stay.ended_at, row.ended_at, row.ended_within_ms or 0)
+    return Pair(stay, row, row.started_at - stay.started_at, end_off, tuple(problems))
 
 
-def _judge(
-    which: str, moment: int, off: int, within: int, watches: Sequence[Watch], heartbeat_ms: int, tolerance_ms: int
-) -> list[str]:
-    gap = _gap_around(moment, watches)
-    if gap is None:
-        return [] if abs(off) <= tolerance_ms else [f"{which} off by {off} ms, and it was being watched"]
-    if abs(off) > within + tolerance_ms:
-        return [f"{which} off by {off} ms, more than the stated {within} ms"]
-    if within > gap + heartbeat_ms + tolerance_ms:
-        return [f"{which} stated as within {within} ms, more than the gap of {gap} ms explains"]
-    return []
-
-
-def _gap_around(moment: int, watches: Sequence[Watch]) -> int | None:
-    """How long nobody was watching around the moment; None if somebody was."""
+def _gap_around(moment: int, watches: Sequence[Watch]) -> tuple[int, int] | None:
+    """From when to when nobody was watching around the moment; None if somebody was."""
     ends = [FOREVER if watch.ended_at is None else watch.ended_at for watch in watches]
     if any(watch.started_at <= moment <= end for watch, end in zip(watches, ends, strict=True)):
         return None
     before = max((end for end in ends if end < moment), default=0)
     after = min((watch.started_at for watch in watches if watch.started_at > moment), default=FOREVER)
-    return after - before
+    return before, after
 
 
 def _unseen_whole(stay: Stay, watches: Sequence[Watch]) -> bool:

@@ -18,6 +18,9 @@ from demo.stage import any_ports, stage
 from demo.story import CHANNELS, PEOPLE, STORY, UNRECORDED, Step, sentence
 from demo.system import System, traces
 
+# The listener writes its watermark so often.
+KEPT_MS = 1000
+
 
 def tell(interruption: Interruption) -> int:
     """Plays the story and prints what was stored beside what was played; 0 if they agree, else 1."""
@@ -48,7 +51,10 @@ def _play(folder: Path, pause: Callable[[float], None], say: Callable[[str], Non
         say("The story is told; what still waits is delivered.")
         system.wait(pause, system.settled, "every write is delivered and every session has ended", within=30)
         pairs = compare(
-            consented(scene.stays(), scene.decisions), system.rows(), scene.watches(), heartbeat_ms=HEARTBEAT_MS
+            consented(scene.stays(), scene.decisions),
+            system.rows(),
+            scene.watches(),
+            watermark_ms=HEARTBEAT_MS + KEPT_MS,
         )
         dead = system.queue().dead
         system.close()

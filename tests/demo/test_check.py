@@ -21,7 +21,7 @@ def stay(start: int, end: int | None, *, user: int = ADA, channel: int = DESK) -
 
 
 def problems(expected: list[Stay], stored: list[Stored], watches: list[Watch] = WATCHED) -> list[str]:
-    pairs = compare(expected, stored, watches, heartbeat_ms=1000)
+    pairs = compare(expected, stored, watches, watermark_ms=1000)
     assert agreed(pairs) == (not [problem for pair in pairs for problem in pair.problems])
     return [problem for pair in pairs for problem in pair.problems]
 
@@ -67,10 +67,33 @@ def test_an_unwatched_moment_is_held_to_the_stated_uncertainty() -> None:
     assert found == ["end off by -5000 ms, more than the stated 2000 ms"]
 
 
-def test_an_uncertainty_larger_than_the_gap_is_refused() -> None:
-    """Nobody may be right by saying nothing."""
-    found = problems([stay(1000, 55_000)], [row(1000, 50_000, end_within=3_600_000)], CRASH)
-    assert found == ["end stated as within 3600000 ms, more than the gap of 10000 ms explains"]
+def test_more_uncertainty_than_the_gap_explains_is_refused() -> None:
+    """Nobody may be right by saying nothing: a row reaches back over the gap, or to the last sign of its person."""
+    heard = stay(48_000, 55_000)
+    assert problems([heard], [row(48_000, 50_000, end_within=11_250)], CRASH) == []
+    assert problems([heard], [row(48_000, 50_000, end_within=11_251)], CRASH) == [
+        "end stated as within 11251 ms, more than the gap of 10000 ms explains, "
+        "or the 2000 ms since a sign of the person"
+    ]
+    assert problems([stay(1000, 55_000)], [row(1000, 50_000, end_within=49_250)], CRASH) == []
+    found = problems([stay(1000, 55_000)], [row(1000, 50_000, end_within=49_251)], CRASH)
+    assert len(found) == 1
+
+
+def test_a_beginning_in_a_gap_reaches_back_to_the_sign_before_it() -> None:
+    """Who is found in another channel was in the one before at their last sign; others' signs say nothing of them."""
+    before, after = stay(20_000, 55_000), stay(55_000, 70_000, channel=LOUNGE)
+    found = [row(20_000, 50_000, end_within=30_000), row(60_000, 70_000, channel=LOUNGE, start_within=40_000)]
+    assert problems([before, after], found, CRASH) == []
+    others = stay(1000, None, user=BEN)
+    assert (
+        len(
+            problems(
+                [others, before, after], [found[0], row(60_000, 70_000, channel=LOUNGE, start_within=59_000)], CRASH
+            )
+        )
+        == 2
+    )
 
 
 def test_lost_invented_and_never_ended_sessions_are_named() -> None:
