@@ -76,7 +76,7 @@ class Ledger:
 
         What ended before `since` is not.
         """
-        if not self._concerns(stay):
+        if not stay.recorded and not self._may_be_recorded(stay):
             return False
         known = self._differing.get(stay)
         if known is not None:
@@ -87,10 +87,8 @@ class Ledger:
         self._differing[stay] = now, since, doubted
         return True
 
-    def _concerns(self, stay: Stay) -> bool:
-        """True if something of the stay is recorded, or a consent lasts until after its beginning."""
-        if stay.recorded:
-            return True
+    def _may_be_recorded(self, stay: Stay) -> bool:
+        """True if a consent lasts until after its beginning."""
         intervals = self.consents.of(stay.user_id)
         return bool(intervals) and (intervals[-1].to_at is None or intervals[-1].to_at > stay.started_at)
 

@@ -39,10 +39,6 @@ class Seats:
         self._begun_in_doubt: list[Stay] = []
         """Stays that began with what was replayed, or read late."""
 
-    def tracks(self, user_id: int) -> bool:
-        """True if the person is in, as far as that is known now."""
-        return self._ledger.consents.standing(user_id) is not None
-
     def guild(self, guild_id: int) -> GuildState:
         """The guild, whoever named it."""
         guild = self.guilds.get(guild_id)
@@ -252,19 +248,12 @@ class Seats:
 
     def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, came: Edge, now: int) -> None:
         """The person is in a channel since `came`."""
-        assert state.channel_id is not None  # noqa: S101 (for the type checker)
-        stay = Stay(
-            stay_id="",
-            guild_id=guild.guild_id,
-            channel_id=state.channel_id,
-            user_id=state.user_id,
-            started_at=came.at,
-            started_by=by,
-            not_before=came.earliest,
-            afk=guild.is_afk(state.channel_id),
-            history=FlagHistory(came.at, state.flags),
-            proved_at=min(self._sight.proof(now), came.at),
-        )
+        _, user_id, channel_id, flags = state
+        assert channel_id is not None  # noqa: S101 (for the type checker)
+        at, earliest, _ = came
+        history, proved_at = FlagHistory(at, flags), min(self._sight.proof(now), at)
+        is_afk = guild.is_afk(channel_id)
+        stay = Stay("", guild.guild_id, channel_id, user_id, at, by, earliest, is_afk, history, proved_at)
         if stay.proved_at < stay.started_at:
             self._begun_in_doubt.append(stay)
         guild.seats[stay.user_id] = stay

@@ -41,16 +41,24 @@ def sessions_of(
     Each is the part of the stay that lies within one interval, and between the `holes`: when the channel is not
     recorded. A part that begins with the stay has its id.
     """
-    sessions: list[VoiceSession] = []
+    if len(intervals) > 1 or holes:
+        parts = (_part(stay, window, revision) for window in _windows_of(stay, intervals, holes, since))
+        return [session for session in parts if session is not None]
+    if not intervals or (intervals[0].to_at is not None and intervals[0].to_at < since):
+        return []
+    session = _part(stay, intervals[0], revision)  # most people have decided once, to be in
+    return [] if session is None else [session]
+
+
+def _windows_of(
+    stay: Stay, intervals: Sequence[Interval], holes: Sequence[Hole], since: int
+) -> Iterator[Interval | _Window]:
     begin, end = max(stay.started_at, since), FOREVER if stay.ended_at is None else stay.ended_at
-    for interval in intervals if len(intervals) == 1 else _around(intervals, begin, end):
-        here = _around(holes, max(begin, interval.from_at), end) if holes else ()
+    for interval in _around(intervals, begin, end):
+        here = _around(holes, max(begin, interval.from_at), end)
         for window in _windows(interval, here, since) if here else (interval,):
             if window.to_at is None or window.to_at >= since:
-                session = _part(stay, window, revision)
-                if session is not None:
-                    sessions.append(session)
-    return sessions
+                yield window
 
 
 _Span = TypeVar("_Span", Interval, Hole)

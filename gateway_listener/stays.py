@@ -37,6 +37,8 @@ class Stay:
     not_before: int
     afk: bool
     history: FlagHistory
+    proved_at: int = 0
+    """The last moment at which the person is known to have been there."""
     ended_at: int | None = None
     ended_by: str | None = None
     ended_from: int = 0
@@ -52,8 +54,6 @@ class Stay:
     older: Stay | None = field(default=None, repr=False)
     newer: Stay | None = field(default=None, repr=False)
     """The person's stays beside it in the ledger, which alone changes these."""
-    proved_at: int = 0
-    """The last moment at which the person is known to have been there."""
     ask_at: int = 0
     """Discord is not asked about the person before."""
 

@@ -132,7 +132,7 @@ class Tracker:
 
     def tracks(self, user_id: int) -> bool:
         """True if the person is in, as far as that is known now."""
-        return self._seats.tracks(user_id)
+        return self._ledger.consents.standing(user_id) is not None
 
     def read_late(self, since: int | None, now: int) -> None:
         """From now on what is read may have come at any time since then; None: it has just come."""
@@ -341,8 +341,9 @@ class Tracker:
 
     def pass_to(self, now: int) -> int:
         """It is `now`, or the latest moment given before if that is later: what has been over for long is forgotten."""
-        self._now = max(self._now, now)
-        self._ledger.forget(self._now)
+        if now > self._now:
+            self._now = now
+            self._ledger.forget(now)
         return self._now
 
     def hang_up(self) -> None:
