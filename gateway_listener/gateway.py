@@ -316,11 +316,19 @@ class _Ended(Exception):
 
 
 class _Mistake(Exception):
-    """Our own code failed over a frame: `run` raises `problem`."""
+    """Our own code failed: `run` raises `problem`."""
 
     def __init__(self, problem: Exception) -> None:
         self.problem = problem
         super().__init__()
+
+
+def _call_ours(act: Callable[..., object], *arguments: object) -> None:
+    """Calls our own code: what fails there is no fault of the connection's, whatever its type."""
+    try:
+        act(*arguments)
+    except Exception as problem:
+        raise _Mistake(problem) from problem
 
 
 class _Socket(discord.gateway.DiscordWebSocket):
@@ -416,7 +424,8 @@ class Gateway:
         self._address = settings.gateway_url or str(discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY)
         self._on_frame, self._on_malformed, self._on_hang_up = on_frame, on_malformed, on_hang_up
         self._on_login = on_login
-        self._spent = moments(spent)
+        self._spent_before, self._spent = moments(spent), list[int]()
+        """When IDENTIFYs were sent by earlier runs (Discord's time) and by this one (steady milliseconds)."""
         self._note_spent = note_spent
         self._clock, self._now, self._ms = clock, clock.now, clock.steady_ms
         self._http_trace = http_trace
@@ -428,7 +437,7 @@ class Gateway:
         self._session: _Session | None = None
         self._unanswered = self._unreached = 0
         self._reached_at = self._ms()
-        """When the gateway was last in reach; waiting for the limit does not count."""
+        """When a connection that had said READY or RESUMED ended; waiting for the limit does not count."""
         self._worked_ms = 0
         self._turned_away = False
         self._renewal: str | None = None
@@ -543,7 +552,6 @@ class Gateway:
             if not end.resumable:
                 self._turned_away = self._session is None
                 self._session = None
-                self._reached_at = self._ms()  # it has answered, though not as one would like
             return str(end)
         except discord.gateway.ReconnectWebSocket:
             code = self._socket.socket.close_code if self._socket else None
@@ -660,7 +668,7 @@ class Gateway:
             self._unanswered += 1
         else:
             self._unreached += 1
-        self._on_hang_up()
+        _call_ours(self._on_hang_up)
         if ws is not None:
             self._session = ws.session or self._session
             await _within(HANG_UP_WITHIN, ws.close(1000 if self._stopping.is_set() else 4000))
@@ -668,10 +676,7 @@ class Gateway:
     # --- what comes in, and when ---
 
     def _hear(self, heart: Heartbeat, received: object) -> None:
-        try:
-            self._take(heart, received)
-        except Exception as problem:
-            raise _Mistake(problem) from problem
+        _call_ours(self._take, heart, received)
 
     def _take(self, heart: Heartbeat, received: object) -> None:
         try:
@@ -729,9 +734,9 @@ class Gateway:
         told = False
         while True:
             limit = await self._start_limit()
-            self._forget_spent()
+            spent = self._spent_today()
             wait_ms = identify_wait(
-                self._spent,
+                spent,
                 limit,
                 self._now(),
                 shard=(self._settings.shard_id, self._settings.shard_count),
@@ -742,7 +747,7 @@ class Gateway:
                 return
             if wait_ms > TELL_FROM * 1000 and not told:
                 told = True
-                figures = {"seconds": wait_ms // 1000, "sent": len(self._spent), "left": limit and limit.remaining}
+                figures = {"seconds": wait_ms // 1000, "sent": len(spent), "left": limit and limit.remaining}
                 log.warning(
                     "a fresh session is waited for, so that Discord's limit of IDENTIFYs lasts: something makes the"
                     " bot start over and over, look further up in the log",
@@ -767,15 +772,17 @@ class Gateway:
             log.debug("Discord does not say how many IDENTIFYs are left")
         return None
 
-    def _forget_spent(self) -> None:
+    def _spent_today(self) -> list[int]:
+        """When this shard sent IDENTIFYs in the last day; what a wrong clock noted for the future does not count."""
         now = self._now()
-        self._spent = [moment for moment in self._spent if now - DAY_MS < moment <= now]
+        spent = (*self._spent_before, *map(self._clock.at, self._spent))
+        return sorted(moment for moment in spent if now - DAY_MS < moment <= now)
 
     def _spend(self) -> None:
-        self._forget_spent()
-        self._spent.append(self._now())
+        now = self._ms()
+        self._spent = [*(moment for moment in self._spent if now - moment < DAY_MS), now]
         self.counts["identifies"] += 1
-        self._note_spent(json.dumps(self._spent, separators=(",", ":")))
+        _call_ours(self._note_spent, json.dumps(self._spent_today(), separators=(",", ":")))
 
 
 async def _foreseen(act: Awaitable[None]) -> None:
