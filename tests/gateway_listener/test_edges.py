@@ -424,6 +424,21 @@ def test_questions_are_one_at_a_time_and_everybody_has_a_turn() -> None:
     assert sorted(question.user_id for question in asked if question) == list(people)
 
 
+def test_more_people_than_can_be_asked_about_wait_once_each() -> None:
+    """A question a second is too few for them: who waits for one is not put down again at every look."""
+    world = Harness(ask_after_ms=60_000)
+    world.connect({GUILD: {}})
+    for user in range(1000, 1200):
+        world.opt_in(user)
+        world.state(user, DESK)
+    world.pass_ms(60_000)
+    for _ in range(300):
+        world.pass_ms(1000)
+        world.ack()
+        assert world.tracker.question(world.now) is not None
+    assert len(world.tracker._seats.signs._quiet) <= 200
+
+
 def asked(world: Harness, channel: int | None, *, then: int = WAIT_MS, flags: int = 0) -> None:
     """Discord is asked about Ada, answers, and the gateway is heard `then` later."""
     question = question_of(world)
