@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -118,7 +120,7 @@ class Scene:
         self.forgotten: list[Span] = []
         """What a restored backup did not know: of the decisions in it the newest of each person are sent again."""
         self.decided: dict[int, TrueDecision] = {}
-        """Every decision that the service ever had."""
+        """Every decision that the service had when a backup was restored, and has now."""
 
     def _wait_ready(self, *names: str) -> None:
         for name in names:
@@ -269,6 +271,12 @@ class Scene:
             self.decide()
             time.sleep(0.1)
         self._remember_decisions()
+        remembered_at = time.monotonic()
+        eventually(
+            lambda: self._consent_age() < time.monotonic() - remembered_at - 0.5,
+            within=60,
+            what="the listener has read of these",
+        )
         sqlite.stop()
         for file in self.folder.glob("bigbrother.db*"):
             file.unlink()
@@ -282,6 +290,12 @@ class Scene:
         eventually(
             lambda: listener.log.read_text().count(noticed) > before, within=60, what="the listener sees another log"
         )
+
+    def _consent_age(self) -> float:
+        """For how long (seconds) the listener has not read the consent log; what it never heard of nobody knows."""
+        with urllib.request.urlopen(self.pages["listener"].replace("readyz", "metrics"), timeout=5) as answer:
+            figures = re.search(rb"^bigbrother_listener_consent_age_seconds (\S+)", answer.read(), re.MULTILINE)
+        return float(figures[1]) if figures else math.inf
 
     def _remember_decisions(self) -> None:
         for row in self.rows("consent_log"):
