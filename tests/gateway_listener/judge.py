@@ -172,15 +172,18 @@ class _Seat:
     # --- what is let pass, and why ---
 
     def _is_doubted(self, moment: float) -> bool:
-        """A leave was never sent, and nobody could see it: a row's own doubt holds both this moment and the leave.
+        """A leave was never sent, and nobody could see it: a row's own doubt holds both this moment and the leave (or
+        the decision that ended what should be stored now).
 
         Or nothing at all was heard of the person since the decision with which a row would begin.
         """
         came = {stay.from_at for stay in self.stays}
+        now = next((piece for piece in self.pieces if piece.from_at <= moment <= piece.to_at), None)
         for left_at, _ in self.unheard:
+            ended_at = left_at if now is None else min(left_at, now.to_at)
             for row in self.rows:
                 at, sure = row["ended_at"], (row["ended_within_ms"] or 0) + self.truth.slack
-                if at is not None and abs(moment - at) <= sure and abs(left_at - at) <= sure:
+                if at is not None and abs(moment - at) <= sure and abs(ended_at - at) <= sure:
                     return True
             unheard = [piece for piece in self.pieces if piece.to_at == left_at and piece.from_at not in came]
             if any(piece.from_at <= moment <= piece.to_at for piece in unheard):
