@@ -215,10 +215,11 @@ class _Seat:
         return bool(row["ended_at"] is not None and moment >= row["ended_at"] - row["ended_within_ms"])
 
     def _is_a_short_gap(self, row: Row, moment: float) -> bool:
-        """Who is found where they were, after at most the tolerance, is taken to have been there."""
+        """Who is found where they were, after at most the tolerance, is taken to have been there, until a decision."""
         begin, end = self._gap(moment)
         short = end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack
-        return bool(short and end_of(row) + self.truth.slack >= end)
+        lasts = end_of(row) + self.truth.slack >= end
+        return short and (lasts or self._is_decided_in_a_short_gap(row, end_of(row), row["ended_by"]))
 
     def _is_left(self, row: Row, moment: float) -> bool:
         """What a second listener left open is taken to have been seen by it, until a comparison takes it over."""
