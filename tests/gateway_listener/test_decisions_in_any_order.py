@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from db_client.records import Flags, Record, VoiceSession, Watermark
@@ -59,6 +59,8 @@ steps = st.lists(
 
 
 @settings(max_examples=500, deadline=None)
+@example([("move", DESK), ("out", 1), ("in", 1), ("in", 0), ("move", SOFA)], [1] * 25)
+@example([("move", DESK), ("erase", 1), ("in", 1), ("in", 0), ("move", SOFA)], [1] * 25)
 @given(steps, st.lists(st.integers(1, 30), min_size=25, max_size=25))
 def test_what_the_service_did_while_it_knew_more_is_put_right(made: list[tuple[str, int]], pauses: list[int]) -> None:
     """Decisions come on two paths, sessions on a third, and are read now and then: many stays, each as it should be."""
