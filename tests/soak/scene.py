@@ -42,8 +42,10 @@ CATCHING_UP_MS = 3000
 SETTLING_MS = 1000
 # By so much (seconds) each machine's clock is beside Discord's, at most; it is set anew now and then.
 CLOCKS = {"listener": 7200.0, "web": 200.0}
-# Somebody who gives no sign of life for so long (seconds) is asked for; a question so often.
-ASK_PRESENCE_AFTER, ASK_EVERY = 5.0, 0.02
+# Somebody who gives no sign of life for so long (seconds) is asked for.
+ASK_PRESENCE_AFTER = 5.0
+# A question so often; and with faults every few seconds, pauses that are made for rare ones would leave little to see.
+TIMING = {"ask_every": 0.02, "between_identifies": 0.5, "longest_pause": 8.0}
 RECONCILE_EVERY = 5
 
 
@@ -84,7 +86,7 @@ class Scene:
                     "CLOCK_FILE": str(folder / "listener.clock"),
                     "METRICS_PORT": str(ports["listener"]),
                     "RECONCILE_EVERY": str(RECONCILE_EVERY),
-                    "TIMING": json.dumps({"ask_presence_after": self.ask_after, "ask_every": ASK_EVERY}),
+                    "TIMING": json.dumps({**TIMING, "ask_presence_after": self.ask_after}),
                 },
             ),
         }
