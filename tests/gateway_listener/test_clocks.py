@@ -585,7 +585,8 @@ async def test_a_machine_starts_with_a_wrong_clock(
         assert caplog.text.count("this machine's clock is") == 1
     true = {(stay["user_id"], stay["channel_id"]): stay for stay in stage.discord.stays()}
     ada, bob = rows[stage.ada], rows[stage.bob]
-    assert ada["ended_by"] == "opted_out"
+    # On a busy machine the switch may be read late: it may have come before the decision then, and the row says so.
+    assert ada["ended_by"] == "opted_out" or ada["ended_within_ms"], ada
     assert ada["started_at"] == pytest.approx(true[stage.ada, stage.desk]["started_at"], abs=1100 + SLACK_MS)
     assert ada["ended_at"] <= true[stage.ada, stage.desk]["ended_at"]
     assert bob["started_at"] == pytest.approx(true[stage.bob, stage.desk]["started_at"], abs=1100 + SLACK_MS)
