@@ -196,6 +196,19 @@ class Consents:
         intervals = self._intervals.get(user_id)
         return intervals[-1] if intervals and intervals[-1].to_at is None else None
 
+    def idle(self, user_id: int, time: Touched) -> list[int]:
+        """The opt-ins (their interactions) in that time that begin no interval, as the person was in already."""
+        known, intervals = self._decisions.get(user_id, ()), self.of(user_id)
+        idle: list[int] = []
+        for decision in known[bisect_left(known, time.since, key=attrgetter("at")) :]:
+            if decision.at >= time.until:
+                break
+            place = bisect_left(intervals, decision.interaction_id, key=attrgetter("version"))
+            begins = place < len(intervals) and intervals[place].version == decision.interaction_id
+            if decision.decision == "in" and not begins:
+                idle.append(decision.interaction_id)
+        return idle
+
     def begins(self, user_id: int) -> int:
         """Before this moment nothing of the person can be recorded, whatever decision is still heard of; 0: unknown."""
         known = self._decisions.get(user_id)

@@ -24,7 +24,8 @@ missed, and nobody knows when: then only the proof counts.
 
 So time that nobody saw is not counted. Where a number was left out (`missed_since`), what is missing may be older than
 S: what is read of somebody then is taken for found out, and a beginning reaches back to the last number before it. One
-moment of doubt is left out on purpose: while all is live, what is never sent, and never missed, did not happen.
+moment of doubt is left out on purpose: while all is live, what is never sent, and never missed, did not happen. So what
+a decision cuts meanwhile is exact; once they are found gone it is in doubt as well, back to the proof.
 """
 
 from __future__ import annotations

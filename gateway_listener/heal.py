@@ -101,5 +101,8 @@ def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) 
         looked_at = now if guild is None else guild.seen_since or now
         gone = edge(What.GONE, Unseen(), stay.proved_at, looked_at)
         stay.end(gone, "guild_left" if guild is None else "roll_call")
+        if stay.ended_until == stay.started_at and row.started_by in ("opted_in", "recorded"):
+            ledger.retract(row, now)  # it began with a decision, and by then the person was seen not to be there
+            return
     ledger.enter(stay, now)
     ledger.ended(stay, now)

@@ -17,7 +17,7 @@ from gateway_listener.guilds import GuildState
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
-from gateway_listener.sessions import changes, sessions_of
+from gateway_listener.sessions import changes, piece_id, sessions_of
 from gateway_listener.stays import Stay
 
 # How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
@@ -314,9 +314,14 @@ class Ledger:
         self._differing.clear()
 
     def _write(self, stay: Stay, at: int, since: int, doubted: Touched) -> None:
+        revision = max(self.revision + 1, at)
         if not stay.stay_id:
             stay.stay_id = self._new_id()
-        revision = max(self.revision + 1, at)
+        elif doubted is not NEVER:
+            # By these the service may have split it, before it heard of an earlier one by which the person is in.
+            for version in self.consents.idle(stay.user_id, doubted):
+                self.items.append(Retraction(piece_id(stay.stay_id, version), stay.user_id, revision))
+                self.revision = self._written[stay.user_id] = revision
         # What ended after the person was last known to be there may be different by the end of the stay.
         if stay.ended_at is not None and stay.ended_from < since:
             since = stay.ended_from

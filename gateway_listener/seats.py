@@ -129,7 +129,7 @@ class Seats:
             went = edge(What.WENT, view, stay.proved_at, now)
             self._end(guild, stay, "switched" if is_open else "not_recorded", went, now)
             if guild.placed(state).channel_id is not None:
-                self._begin(guild, state, "switched", came, now)
+                self._begin(guild, state, "switched", came, now, proved_at=stay.proved_at)
         for state in list(guild.behind.values()):
             if guild.placed(state).channel_id is not None:
                 self._begin(guild, state, "recorded", came, now)
@@ -246,15 +246,24 @@ class Seats:
             elsewhere_at = NEVER
         self._begin(guild, state, by, edge(What.FOUND, view, elsewhere_at, now), now)
 
-    def _begin(self, guild: GuildState, state: frames.VoiceState, by: str, came: Edge, now: int) -> None:
-        """The person is in a channel since `came`."""
+    def _begin(
+        self,
+        guild: GuildState,
+        state: frames.VoiceState,
+        by: str,
+        came: Edge,
+        now: int,
+        *,
+        proved_at: int | None = None,
+    ) -> None:
+        """The person is in a channel since `came`; `proved_at`: what is read does not say so."""
         _, user_id, channel_id, flags = state
         assert channel_id is not None  # noqa: S101 (for the type checker)
         at, earliest, _ = came
-        history, proved_at = FlagHistory(at, flags), min(self._sight.proof(now), at)
+        proof = min(self._sight.proof(now), at) if proved_at is None else proved_at
         is_afk = guild.is_afk(channel_id)
-        stay = Stay("", guild.guild_id, channel_id, user_id, at, by, earliest, is_afk, history, proved_at)
-        if stay.proved_at < stay.started_at:
+        stay = Stay("", guild.guild_id, channel_id, user_id, at, by, earliest, is_afk, FlagHistory(at, flags), proof)
+        if proved_at is None and proof < at:
             self._begun_in_doubt.append(stay)
         guild.seats[stay.user_id] = stay
         self.signs.sat(stay, now)
@@ -268,6 +277,20 @@ class Seats:
         self.signs.rose(stay)
         self._ledger.ended(stay, now)
         self._count(by, stay)
+        if went.earliest < stay.started_at:
+            self._doubt_cuts(stay, went, now)
+
+    def _doubt_cuts(self, stay: Stay, went: Edge, now: int) -> None:
+        """Nothing was heard of the person since the channel became the AFK channel, or was it no more: they may have
+        gone before that, and the part of the stay that was cut off there ended as this one did."""
+        for earlier in reversed(self._ledger.stays_of(stay.user_id, stay.guild_id, went.earliest)):
+            cut_at = stay.started_at
+            if (earlier.channel_id, earlier.ended_at) == (stay.channel_id, cut_at) and earlier.afk is not stay.afk:
+                stay.not_before = min(stay.not_before, went.earliest)
+                self._ledger.changed(stay, now)
+                earlier.end(Edge(min(went.at, cut_at), went.earliest, cut_at), "switched")
+                self._ledger.changed(earlier, now, since=went.earliest)
+                stay = earlier
 
     def _count(self, what: str, stay: Stay) -> None:
         if self._ledger.consents.standing(stay.user_id) is not None:

@@ -16,7 +16,7 @@ from gateway_listener.guilds import GuildState
 from gateway_listener.stays import Stay
 
 WAIT_MS = 2000
-# In so many questions every guild is looked at once.
+# In so many looks every guild is looked at once.
 ROUND = 300
 
 
@@ -93,14 +93,16 @@ class Signs:
     def question(
         self, guilds: Callable[[], Iterable[GuildState]], is_in: Callable[[int], bool], now: int
     ) -> Question | None:
-        """Whom to ask about now; once a second or so, as one in ROUND of the guilds is looked at each time."""
-        if not self._round:
-            self._round = list(guilds())
-            self._step = 1 + len(self._round) // ROUND
-        looked_at, self._round = self._round[: self._step], self._round[self._step :]
-        for guild in looked_at:
-            if guild.seen_since is not None:
-                self._quiet.extend(stay for stay in guild.seats.values() if self._asks(stay, now))
+        """Whom to ask about now; once a second or so, as one in ROUND of the guilds is looked at each time that nobody
+        waits to be asked about any more."""
+        if not self._quiet:
+            if not self._round:
+                self._round = list(guilds())
+                self._step = 1 + len(self._round) // ROUND
+            looked_at, self._round = self._round[: self._step], self._round[self._step :]
+            for guild in looked_at:
+                if guild.seen_since is not None:
+                    self._quiet.extend(stay for stay in guild.seats.values() if self._asks(stay, now))
         while self._quiet:
             stay = self._quiet.popleft()
             if self._asks(stay, now) and is_in(stay.user_id):

@@ -56,6 +56,7 @@ class _Seat:
         self.rows = sorted(rows, key=lambda row: (row["started_at"], end_of(row)))
         self.lost = truth.lost.get((stays[0].user_id, guild_id), ()) if stays else ()
         self.unheard = truth.unheard.get((stays[0].user_id, guild_id), ()) if stays else ()
+        self.unsaid = truth.unsaid.get((stays[0].user_id, guild_id), ()) if stays else ()
         self.stays = stays
         self.pieces: list[TrueStay] = []
         """What should be stored: the stays, within consent and in recorded channels."""
@@ -78,6 +79,8 @@ class _Seat:
             if end - begin > 2 * self.truth.slack:
                 yield from self._at(begin, end)
         for row in self.rows:
+            if self._may_have_no_length(row):
+                continue
             if end_of(row) - row["started_at"] <= self.truth.slack:
                 yield from self._brief(row)
             else:
@@ -93,6 +96,8 @@ class _Seat:
         stored = None if row is None else int(row["channel_id"])
         true = next((piece.channel_id for piece in self.pieces if piece.from_at <= moment <= piece.to_at), None)
         if stored == true or self._is_untold(stored or true, moment) or self._is_doubted(moment):
+            return
+        if row is not None and (self._may_have_no_length(row) or self._did_not_happen(row, moment)):
             return
         where = f"in {true}, and stored in {stored} ({text_of(row)})"
         if row is None:
@@ -113,7 +118,7 @@ class _Seat:
         here = [piece for piece in there if piece.channel_id == row["channel_id"]]
         if any(piece.from_at <= latest and piece.to_at >= earliest for piece in here):
             return
-        if not self._is_untold(row["channel_id"], row["started_at"]):
+        if not (self._is_untold(row["channel_id"], row["started_at"]) or self._did_not_happen(row, row["started_at"])):
             yield f"nobody was there in {text_of(row)}"
 
     def _start(self, row: Row) -> Iterator[str]:
@@ -124,7 +129,7 @@ class _Seat:
             return
         if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["started_by"]):
             return
-        if self._is_cut_by_afk(row, at, sure) or self._is_sent_again_untold(row):
+        if self._is_cut_by_afk(row, at, sure) or self._is_sent_again_untold(row) or self._did_not_happen(row, at):
             return
         goes_on = any(piece.from_at <= at - sure and at <= piece.to_at + self.truth.slack for piece in here)
         counted = any(
@@ -150,7 +155,7 @@ class _Seat:
             return
         if self._is_cut_in_the_dark(row, at) or self._is_decided_in_a_short_gap(row, at, row["ended_by"]):
             return
-        if self._is_cut_by_afk(row, at, sure) or self._is_left_behind(row):
+        if self._is_cut_by_afk(row, at, sure) or self._is_left_behind(row) or self._did_not_happen(row, at):
             return
         goes_on = any(piece.from_at - self.truth.slack <= at and at + sure <= piece.to_at for piece in here)
         counted = any(
@@ -167,20 +172,37 @@ class _Seat:
     # --- what is let pass, and why ---
 
     def _is_doubted(self, moment: float) -> bool:
-        """A leave was never sent, and nobody could see it: a row's own doubt holds both this moment and the leave.
+        """A leave was never sent, and nobody could see it: a row's own doubt holds both this moment and the leave (or
+        the decision that ended what should be stored now).
 
         Or nothing at all was heard of the person since the decision with which a row would begin.
         """
         came = {stay.from_at for stay in self.stays}
+        now = next((piece for piece in self.pieces if piece.from_at <= moment <= piece.to_at), None)
         for left_at, _ in self.unheard:
+            ended_at = left_at if now is None else min(left_at, now.to_at)
             for row in self.rows:
                 at, sure = row["ended_at"], (row["ended_within_ms"] or 0) + self.truth.slack
-                if at is not None and abs(moment - at) <= sure and abs(left_at - at) <= sure:
+                if at is not None and abs(moment - at) <= sure and abs(ended_at - at) <= sure:
                     return True
             unheard = [piece for piece in self.pieces if piece.to_at == left_at and piece.from_at not in came]
             if any(piece.from_at <= moment <= piece.to_at for piece in unheard):
                 return True
         return False
+
+    def _did_not_happen(self, row: Row, moment: float) -> bool:
+        """While all is live, what is never sent, and never missed, did not happen: who left goes on to be there until
+        something is said of them, whatever is decided meanwhile."""
+        left = {stay.to_at for stay in self.stays if stay.channel_id == row["channel_id"]}
+        slack = self.truth.slack
+        return any(a in left and a - slack <= moment <= b + slack for a, b in self.unsaid)
+
+    def _may_have_no_length(self, row: Row) -> bool:
+        """A decision began it when a leave had not been heard of, and it says itself that its end may be its start."""
+        at, slack = row["started_at"], self.truth.slack
+        if row["ended_at"] is None or row["ended_at"] - row["ended_within_ms"] > at + slack:
+            return False
+        return row["started_by"] in DECIDED and any(a - slack <= at <= b for a, b in self.unheard)
 
     def _is_cut_by_afk(self, row: Row, at: int, sure: int) -> bool:
         """The channel became the AFK channel, or was it no more: what counts otherwise is another session."""
@@ -193,10 +215,11 @@ class _Seat:
         return bool(row["ended_at"] is not None and moment >= row["ended_at"] - row["ended_within_ms"])
 
     def _is_a_short_gap(self, row: Row, moment: float) -> bool:
-        """Who is found where they were, after at most the tolerance, is taken to have been there."""
+        """Who is found where they were, after at most the tolerance, is taken to have been there, until a decision."""
         begin, end = self._gap(moment)
         short = end - max(begin, row["started_at"]) <= self.truth.tolerance + self.truth.slack
-        return bool(short and end_of(row) + self.truth.slack >= end)
+        lasts = end_of(row) + self.truth.slack >= end
+        return short and (lasts or self._is_decided_in_a_short_gap(row, end_of(row), row["ended_by"]))
 
     def _is_left(self, row: Row, moment: float) -> bool:
         """What a second listener left open is taken to have been seen by it, until a comparison takes it over."""

@@ -6,7 +6,7 @@ Every public method is something that can happen; none that is impossible at the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from db_client.records import ChannelRecording, ConsentDecision, Record
@@ -83,14 +83,17 @@ class SmallWorld:
             steady=lambda: (self.people.now - self._uncounted) / 1000,
         )
 
-    def lose_leave(self, user: int, then: int, sign: str) -> None:
+    def lose_leave(self, user: int, then: int, sign: str, meanwhile: Callable[[], None]) -> None:
         """A leave that is never sent, and some time later a sign of it: a new session's roll call, the person in the
-        other guild, or an answer. (If the person came back to the guild before that, nobody could ever know.)"""
+        other guild, or an answer. (If the person came back to the guild before that, nobody could ever know.)
+        `meanwhile` something else happens."""
         seat, watcher = self.people.seats.get(user), self.watcher
         if seat is None or self.second is not None or seat[0] not in watcher.seen_since:
             return
         left_at = self.people.now
         self.people.vanish(user)
+        self.wait(then)
+        meanwhile()
         self.wait(then)
         other = next((guild for guild in watcher.seen_since if guild != seat[0]), None)
         if sign == "elsewhere" and other is not None:

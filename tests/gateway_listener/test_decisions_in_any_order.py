@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from db_client.records import Flags, Record, VoiceSession, Watermark
@@ -59,6 +59,8 @@ steps = st.lists(
 
 
 @settings(max_examples=500, deadline=None)
+@example([("move", DESK), ("out", 1), ("in", 1), ("in", 0), ("move", SOFA)], [1] * 25)
+@example([("move", DESK), ("erase", 1), ("in", 1), ("in", 0), ("move", SOFA)], [1] * 25)
 @given(steps, st.lists(st.integers(1, 30), min_size=25, max_size=25))
 def test_what_the_service_did_while_it_knew_more_is_put_right(made: list[tuple[str, int]], pauses: list[int]) -> None:
     """Decisions come on two paths, sessions on a third, and are read now and then: many stays, each as it should be."""
@@ -173,6 +175,22 @@ def test_a_stay_that_turns_out_to_be_shorter_takes_back_what_the_service_had_mad
     world.delivering = True
     world.deliver()
     assert world.times(ADA) == [(DESK, 0, 1000, "joined", "left")]
+
+
+def test_what_the_service_cuts_to_a_later_consent_has_no_states_from_before_it() -> None:
+    """It was on its way while its person was erased, and in again."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.opt_in(ADA)
+    world.delivering = False
+    world.pass_ms(1000)
+    world.state(ADA, DESK, flags=1)
+    world.service.write(world.decision(ADA, "erase", world.pass_ms(1000)))
+    world.service.write(world.decision(ADA, "in", world.pass_ms(1000)))
+    world.delivering = True
+    world.deliver()
+    (row,) = world.rows(ADA)
+    assert row["started_at"] == row["flags_at"] == NOON + 3000
 
 
 def restored(world: Harness, backup: list[dict[str, object]], *again: Record) -> None:

@@ -424,6 +424,21 @@ def test_questions_are_one_at_a_time_and_everybody_has_a_turn() -> None:
     assert sorted(question.user_id for question in asked if question) == list(people)
 
 
+def test_more_people_than_can_be_asked_about_wait_once_each() -> None:
+    """A question a second is too few for them: who waits for one is not put down again at every look."""
+    world = Harness(ask_after_ms=60_000)
+    world.connect({GUILD: {}})
+    for user in range(1000, 1200):
+        world.opt_in(user)
+        world.state(user, DESK)
+    world.pass_ms(60_000)
+    for _ in range(300):
+        world.pass_ms(1000)
+        world.ack()
+        assert world.tracker.question(world.now) is not None
+    assert len(world.tracker._seats.signs._quiet) <= 200
+
+
 def asked(world: Harness, channel: int | None, *, then: int = WAIT_MS, flags: int = 0) -> None:
     """Discord is asked about Ada, answers, and the gateway is heard `then` later."""
     question = question_of(world)
@@ -501,6 +516,44 @@ def test_an_end_that_a_gap_shows_reaches_back_before_the_gap(world: Harness) -> 
     world.pass_ms(1000)
     world.connect({GUILD: {}, OTHER: {}})
     assert ends(world) == [(60_000, 60_000, "roll_call")]
+
+
+@pytest.mark.parametrize("sign", ["a roll call", "another guild"])
+@pytest.mark.parametrize("cut", ["out", "out, and in again", "not recorded", "AFK channel", "and no more"])
+def test_what_cut_a_stay_after_a_leave_that_was_lost_says_so_once_that_is_found_out(
+    world: Harness, cut: str, sign: str
+) -> None:
+    """Ada has left now, and nobody was told: whatever was exact when it was cut holds that moment then."""
+    left = world.now - NOON
+    world.pass_ms(20_000)
+    if cut.startswith("out"):
+        world.opt_out(ADA)
+    elif cut == "not recorded":
+        world.record(DESK, recorded=False)
+    else:
+        world.see(frames.GuildChanged(GUILD, "Study room", DESK))
+    world.pass_ms(20_000)
+    if cut == "out, and in again":
+        world.opt_in(ADA)
+    elif cut == "and no more":
+        world.see(frames.GuildChanged(GUILD, "Study room", AFK))
+    world.pass_ms(20_000)
+    world.ack()
+    if sign == "a roll call":
+        world.roll_call(GUILD, {})
+    else:
+        world.state(ADA, ROOM, guild=OTHER)
+        world.pass_ms(WAIT_MS)
+        world.ack()
+    rows = [row for row in world.rows(ADA) if row["guild_id"] == GUILD]
+    assert (
+        rows[0]["ended_at"] - rows[0]["ended_within_ms"]
+        <= NOON + left
+        <= rows[0]["ended_at"] + rows[0]["ended_within_ms"]
+    )
+    for row in rows[1:]:
+        assert row["started_by"] == "opted_in" or row["started_at"] - row["started_within_ms"] <= NOON + left
+        assert row["ended_at"] - row["ended_within_ms"] <= row["started_at"]
 
 
 @pytest.mark.parametrize("arrives", ["late", "first"])

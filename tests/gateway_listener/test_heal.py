@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from db_client.records import VoiceSession
 from gateway_listener import frames
 from tests.gateway_listener.harness import ADA, DESK, GUILD, Harness
 from tests.gateway_listener.tables import Service
@@ -88,3 +89,17 @@ def test_what_cannot_be_seen_is_left_for_later(both: tuple[Harness, Harness]) ->
         world.roll_call(GUILD, {ADA: DESK})
     assert (first.compare(), second.compare()) == ({}, {"unknown": 1})
     assert (first.compare(), second.compare()) == ({}, {})
+
+
+def test_what_a_decision_began_in_the_service_alone_of_somebody_who_was_not_there_goes() -> None:
+    """Another listener's session was cut to a consent that began when we had seen that the person was gone."""
+    world = Harness()
+    world.connect({GUILD: {}})
+    world.pass_ms(1000)
+    world.opt_in(ADA)
+    world.service.write(VoiceSession("second1-7", GUILD, DESK, ADA, world.now, "opted_in", 0, world.now - 500))
+    assert len(world.rows()) == 1
+    world.pass_ms(1000)
+    assert world.compare() == {"ghost": 1}
+    assert world.rows() == []
+    assert world.compare() == {}

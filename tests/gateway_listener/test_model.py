@@ -44,6 +44,7 @@ wall_clocks = st.one_of(st.integers(-3000, 3000), st.sampled_from((0, -7_200_000
 rarely = st.sampled_from((False, False, False, True))
 moves = st.lists(st.tuples(everybody, guilds, rooms, mostly, short), min_size=1, max_size=4)
 signs = st.sampled_from(("roll call", "elsewhere", "asked"))
+cuts = st.tuples(st.sampled_from(("out", "in", "erase", "closed", "open", "afk")), short)
 junk = st.sampled_from(("{", "[]", '{"t":"VOICE_STATE_UPDATE","s":null,"op":0,"d":null}', '{"op":"x"}'))
 
 
@@ -168,11 +169,24 @@ class Listening(RuleBasedStateMachine):
         self.people_move(made, then)
         self.world.watcher.go_on()
 
-    @rule(user=people, kind=some_rooms, stays=spans, then=spans, sign=signs)
-    def a_leave_that_is_never_sent(self, user: int, kind: int, stays: int, then: int, sign: str) -> None:
+    @rule(user=people, kind=some_rooms, stays=spans, then=spans, sign=signs, cuts=st.lists(cuts, max_size=3))
+    def a_leave_that_is_never_sent(
+        self, user: int, kind: int, stays: int, then: int, sign: str, cuts: list[tuple[str, int]]
+    ) -> None:
+        """Whatever cuts the stay before the sign of it comes."""
         self.world.people.move(user, GUILDS[0], kind)
         self.world.wait(stays)
-        self.world.lose_leave(user, then, sign)
+        self.world.lose_leave(user, then, sign, lambda: self._cut(user, kind, cuts))
+
+    def _cut(self, user: int, kind: int, cuts: list[tuple[str, int]]) -> None:
+        for cut, then in cuts:
+            if cut == "afk":
+                self.world.people.set_afk(GUILDS[0], kind)
+            elif cut in ("closed", "open"):
+                self.world.decide_recording(GUILDS[0], kind, cut == "open")
+            else:
+                self.world.decide(user, cut, 0)
+            self.world.wait(then)
 
     @rule(made=moves, then=spans)
     def a_heartbeat_is_answered_late(self, made: list[tuple[int, int, int | None, bool, int]], then: int) -> None:

@@ -50,6 +50,8 @@ class Truth:
     """By person and guild: what a listener forgot before it could know that it was consented to."""
     unheard: Mapping[tuple[int, int], Sequence[Span]] = field(default_factory=dict)
     """By person and guild: from a leave that was never sent until it was found out."""
+    unsaid: Mapping[tuple[int, int], Sequence[Span]] = field(default_factory=dict)
+    """By person and guild: from a leave that was never sent until there was a sign of it that must be heeded."""
     unrecorded: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     """By channel: when its managers wanted nothing recorded."""
     lost_rooms: Mapping[int, Sequence[Span]] = field(default_factory=dict)

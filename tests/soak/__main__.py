@@ -36,7 +36,7 @@ def soak(seconds: float, *, seed: int, guilds: int, people: int, folder: Path, f
             time.sleep(0.2)
         scene.settle()
         rows = scene.rows("voice_sessions")
-        report = compare(scene.truth(), rows, every_decision=scene.every_decision(), untold=scene.untold)
+        report = compare(scene.truth(), rows, every_decision=scene.every_decision())
         lost = scene.unstored()
         report.problems.extend(f"a decision was answered and is not stored: {interaction}" for interaction in lost)
         print("killed:", ", ".join(f"{name} {count} times" for name, count in scene.kills.items()) or "nobody")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bench.figures import percentile
 from tests.gateway_listener.judge import differences
-from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, consented, end_of, within, without
+from tests.gateway_listener.truth import Span, TrueDecision, Truth, broken_rules, consented, end_of, within
 
 
 @dataclass
@@ -64,12 +64,10 @@ def compare(
     rows: Sequence[Mapping[str, Any]],
     *,
     every_decision: Iterable[TrueDecision] | None = None,
-    untold: Mapping[int, Sequence[Span]] | None = None,
 ) -> Report:
     """The rows beside the truth; whatever cannot be explained is a problem.
 
     `every_decision` are those by which nothing may be stored against consent, if they are more than the truth has.
-    `untold` is when nobody could see a person, though all others of the guild were seen.
     """
     consents = _consents(truth.decisions)
     true_ms: dict[int, int] = defaultdict(int)
@@ -89,30 +87,12 @@ def compare(
         stored_ms=sum(stored_ms.values()),
         rows=len(rows),
         farthest_ms=max((abs(true_ms[user] - stored_ms[user]) for user in {*true_ms, *stored_ms}), default=0),
-        problems=[*rules, *_differences(truth, rows, untold or {})],
+        problems=[*rules, *differences(truth, rows)],
         doubts={
             "beginnings": sorted(row["started_within_ms"] for row in rows),
             "ends": sorted(row["ended_within_ms"] for row in rows if row["ended_at"] is not None),
         },
     )
-
-
-def _differences(
-    truth: Truth, rows: Sequence[Mapping[str, Any]], untold: Mapping[int, Sequence[Span]]
-) -> Iterator[str]:
-    for who in (None, *untold):
-        yield from differences(
-            replace(
-                truth,
-                stays=[stay for stay in truth.stays if _is(stay.user_id, who, untold)],
-                seen={guild: without(seen, untold.get(who or 0, ())) for guild, seen in truth.seen.items()},
-            ),
-            [row for row in rows if _is(row["user_id"], who, untold)],
-        )
-
-
-def _is(user: int, who: int | None, untold: Mapping[int, Sequence[Span]]) -> bool:
-    return user not in untold if who is None else user == who
 
 
 def _consents(decisions: Iterable[TrueDecision]) -> dict[int, list[Span]]:

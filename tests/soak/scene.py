@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from db_client.snowflake import created_at, earliest
 from db_client.statements import Statement
 from db_client.store import Store
 from demo.programs import ROOT, Fleet, Program, answers, free_port, with_this_python
-from tests.gateway_listener.truth import FOREVER, Span, TrueDecision, TrueStay, Truth, without
+from tests.gateway_listener.truth import FOREVER, Span, TrueDecision, TrueStay, Truth, within, without
 from tests.simulated_discord.control import Control
 from tests.simulated_discord.model import Impossible
 from tests.simulated_discord.outcome import BadReply
@@ -42,6 +44,8 @@ SETTLING_MS = 1000
 CLOCKS = {"listener": 7200.0, "web": 200.0}
 # Somebody who gives no sign of life for so long (seconds) is asked for.
 ASK_PRESENCE_AFTER = 5.0
+# A question so often; and with faults every few seconds, pauses that are made for rare ones would leave little to see.
+TIMING = {"ask_every": 0.02, "between_identifies": 0.5, "longest_pause": 8.0}
 RECONCILE_EVERY = 5
 
 
@@ -63,6 +67,8 @@ class Scene:
         self.still: list[Span] = []
         """When what happened was read late, if at all."""
         self._still_since: int | None = None
+        self.ask_after = ASK_PRESENCE_AFTER * max(1, people / 400)
+        """The more people there are, the longer each of them is silent, and the more are asked about."""
         ports = {name: free_port() for name in ("sqlite", "web", "listener")}
         self.url = f"http://127.0.0.1:{ports['sqlite']}"
         self.pages = {name: f"http://127.0.0.1:{port}/readyz" for name, port in ports.items()}
@@ -80,7 +86,7 @@ class Scene:
                     "CLOCK_FILE": str(folder / "listener.clock"),
                     "METRICS_PORT": str(ports["listener"]),
                     "RECONCILE_EVERY": str(RECONCILE_EVERY),
-                    "TIMING": json.dumps({"ask_presence_after": ASK_PRESENCE_AFTER}),
+                    "TIMING": json.dumps({**TIMING, "ask_presence_after": self.ask_after}),
                 },
             ),
         }
@@ -111,14 +117,12 @@ class Scene:
         ]
         self.store.keep(records)
         eventually(self.store.idle, within=60, what="everybody's first decision is stored")
-        self.untold: dict[int, list[Span]] = defaultdict(list)
-        """By person: when nobody could know that they had left."""
         self.answered: list[tuple[int, int]] = []
         """Who decided, and the interaction."""
         self.forgotten: list[Span] = []
         """What a restored backup did not know: of the decisions in it the newest of each person are sent again."""
         self.decided: dict[int, TrueDecision] = {}
-        """Every decision that the service ever had."""
+        """Every decision that the service had when a backup was restored, and has now."""
 
     def _wait_ready(self, *names: str) -> None:
         for name in names:
@@ -236,8 +240,6 @@ class Scene:
                 {"action": "set_faults", "lose": False},
             ]
         )
-        found_by = _now() + 2 * int(ASK_PRESENCE_AFTER * 1000) + CATCHING_UP_MS
-        self.untold[user].append((_now() - SLACK_MS, found_by))
 
     def _lose_acks(self) -> None:
         """The ACK of a heartbeat or two is lost; everything else flows."""
@@ -271,6 +273,12 @@ class Scene:
             self.decide()
             time.sleep(0.1)
         self._remember_decisions()
+        remembered_at = time.monotonic()
+        eventually(
+            lambda: self._consent_age() < time.monotonic() - remembered_at - 0.5,
+            within=60,
+            what="the listener has read of these",
+        )
         sqlite.stop()
         for file in self.folder.glob("bigbrother.db*"):
             file.unlink()
@@ -284,6 +292,12 @@ class Scene:
         eventually(
             lambda: listener.log.read_text().count(noticed) > before, within=60, what="the listener sees another log"
         )
+
+    def _consent_age(self) -> float:
+        """For how long (seconds) the listener has not read the consent log; what it never heard of nobody knows."""
+        with urllib.request.urlopen(self.pages["listener"].replace("readyz", "metrics"), timeout=5) as answer:
+            figures = re.search(rb"^bigbrother_listener_consent_age_seconds (\S+)", answer.read(), re.MULTILINE)
+        return float(figures[1]) if figures else math.inf
 
     def _remember_decisions(self) -> None:
         for row in self.rows("consent_log"):
@@ -336,9 +350,12 @@ class Scene:
         watches: list[Span] = [(watch["started_at"], watch["ended_at"] or FOREVER) for watch in self.discord.watches()]
         seen = [(a + SETTLING_MS, b - UNSURE_MS) for a, b in watches if b - a > SETTLING_MS + UNSURE_MS]
         outages: dict[int, list[Span]] = {}
-        for entry in self.discord.history():
+        history = self.discord.history()
+        for entry in history:
             if entry["kind"] == "guild" and entry["what"] in ("outage", "recovered"):
                 outages.setdefault(entry["guild_id"], []).append((entry["at"] - SLACK_MS, entry["at"] + SLACK_MS))
+        seen_in = {guild: without(seen, [*outages.get(guild, ()), *self.still]) for guild in self.guilds}
+        unheard = self._unheard(history, seen_in)
         return Truth(
             now=_now(),
             stays=[
@@ -349,7 +366,28 @@ class Scene:
                 TrueDecision(d["interaction_id"], d["user_id"], d["decision"], d["at"])
                 for d in self.rows("consent_log")
             ],
-            seen={guild: without(seen, [*outages.get(guild, ()), *self.still]) for guild in self.guilds},
+            seen=seen_in,
             looks=dict.fromkeys(self.guilds, watches),
+            unheard=unheard,
+            unsaid=unheard,
             slack=SLACK_MS,
         )
+
+    def _unheard(self, history: list[dict[str, Any]], seen: dict[int, list[Span]]) -> dict[tuple[int, int], list[Span]]:
+        """By person and guild: from a leave that was lost until something else is said of them there, or until they
+        have been asked for (which takes time in which the guild is seen)."""
+        unheard: dict[tuple[int, int], list[Span]] = defaultdict(list)
+        said = [entry for entry in history if entry["kind"] == "voice"]
+        for place, entry in enumerate(said):
+            if not entry["lost"]:
+                continue
+            seat, left_at = (entry["user_id"], entry["guild_id"]), entry["at"]
+            later = (e["at"] for e in said[place + 1 :] if (e["user_id"], e["guild_id"]) == seat)
+            left, found_at = 2 * int(self.ask_after * 1000) + CATCHING_UP_MS, FOREVER
+            for begin, end in sorted(within(seen[seat[1]], [(left_at, FOREVER)])):
+                if end - begin >= left:
+                    found_at = begin + left
+                    break
+                left -= end - begin
+            unheard[seat].append((left_at, min(found_at, next(later, FOREVER))))
+        return unheard
