@@ -109,7 +109,8 @@ class GuildUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class GuildUnread:
-    """GUILD_CREATE without its voice states: who is in the guild is not known until its next roll call."""
+    """Something about the guild cannot be read, or GUILD_CREATE lacks its voice states: who is in it, and in which
+    channels that count, is not known until its next roll call."""
 
     guild_id: int
 
@@ -374,8 +375,11 @@ def _dispatch(frame: dict[str, Any]) -> Frame:
         malformed = Malformed(f"{kind}: {problem}")
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         malformed = Malformed(f"{kind}: {type(problem).__name__}")
-    malformed.user_id, malformed.guild_id = (_id_of(frame.get("d"), name) for name in ("user_id", "guild_id"))
-    malformed.sequence = sequence
+    data = frame.get("d")
+    guild_id = _id_of(data, "id" if make in (_guild_create, _guild_update) else "guild_id")
+    if make is not _voice_state and guild_id is not None:
+        return Frame(GuildUnread(guild_id), sequence)
+    malformed.user_id, malformed.guild_id, malformed.sequence = _id_of(data, "user_id"), guild_id, sequence
     raise malformed
 
 

@@ -435,7 +435,7 @@ class Tracker:
     def _guild_unread(self, unread: frames.GuildUnread, now: int) -> None:
         self.presence.arrived(unread.guild_id)
         self._lose_sight(self._seats.guild(unread.guild_id), now)
-        self.wants_renewal = "a guild without its voice states"
+        self.wants_renewal = "a guild that cannot be read"
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
         guild = self._guilds.get(gone.guild_id)

@@ -121,6 +121,21 @@ def test_a_guild_without_voice_states_is_no_empty_guild(states: dict[str, object
 
 
 @pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("GUILD_CREATE", {"id": "5", "name": "n", "voice_states": [], "afk_channel_id": "nowhere"}),
+        ("GUILD_UPDATE", {"id": "5", "name": "n", "afk_channel_id": [9]}),
+        ("CHANNEL_CREATE", {"id": "6", "guild_id": "5", "name": "n"}),
+        ("CHANNEL_UPDATE", {"id": "6", "guild_id": "5", "type": None}),
+        ("CHANNEL_DELETE", {"id": "none", "guild_id": "5"}),
+    ],
+)
+def test_what_cannot_be_read_of_a_guild_makes_it_unseen(kind: str, data: Any) -> None:
+    """Which channel is hidden, deleted, or for whom is away may be another one: only a roll call shows it."""
+    assert content(dispatch(kind, data)) == frames.GuildUnread(5)
+
+
+@pytest.mark.parametrize(
     ("kind", "data", "expected"),
     [
         ("GUILD_CREATE", {"id": "5", "unavailable": True}, frames.GuildUnavailable(5)),
@@ -177,7 +192,7 @@ def test_the_order_of_the_fields_does_not_matter() -> None:
         dispatch("GUILD_DELETE", "x"),
         dispatch("READY", {"session_id": "s"}),
         dispatch("READY", {"session_id": "s", "guilds": [{"id": "x"}]}),
-        dispatch("CHANNEL_UPDATE", {"id": "6", "guild_id": "5", "type": None}),
+        dispatch("CHANNEL_UPDATE", {"id": "6", "guild_id": "x", "type": 2}),
     ],
 )
 def test_malformed_frames_say_so_and_nothing_else(text: str) -> None:
