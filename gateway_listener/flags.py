@@ -118,8 +118,15 @@ class FlagHistory:
             del earlier[1 : MOST_CHANGES // 2]
 
     def shift(self, move: Callable[[int], int]) -> None:
-        """Every moment becomes another; what was spent stays."""
-        self._set([change._replace(at=move(change.at)) for change in self.changes()])
+        """Every moment becomes another; what was spent stays, but is never more than the time there is for it."""
+        moved = [change._replace(at=move(change.at)) for change in self.changes()]
+        begins = moved[0].at
+        self._set(
+            [
+                change._replace(before=Durations(*(min(spent, change.at - begins) for spent in change.before)))
+                for change in moved
+            ]
+        )
 
     def spent_until(self, moment: int) -> Durations:
         """Milliseconds in each state from the beginning to `moment`."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
 
 from db_client.records import Retraction, VoiceSession
+from gateway_listener.clock import Shift
 from gateway_listener.consent import ALL, FOREVER, Consents, Decision, Touched
 from gateway_listener.guilds import GuildState
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
@@ -213,10 +214,11 @@ class Ledger:
                     differing.append(stay)
         return differing
 
-    def shift(self, by: int, now: int, move: Callable[[int], int]) -> None:
+    def shift(self, move: Shift, now: int) -> None:
         """The clock has been set by that, to `now`: the stays move with it. What is recorded of them is written anew,
         in an order in which no moment has two sessions of a person.
         """
+        by = move.by
         self.read_at = self.read_at and max(1, self.read_at + by)
         for user_id in self.consents.shift(by, now):
             self._note_consent(user_id)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from db_client.records import VoiceSession
+from gateway_listener.clock import Shift
 from gateway_listener.edge import Edge
 from gateway_listener.flags import Durations, FlagHistory
 
@@ -72,12 +73,13 @@ class Stay:
             self.ended_at = max(self.ended_at, self.started_at)
             self.ended_until = max(self.ended_until, self.ended_at)
 
-    def shift(self, move: Callable[[int], int]) -> None:
+    def shift(self, move: Shift) -> None:
         """Every moment becomes another; what was handed to the recorder stays as it was handed over."""
+        self.not_before = self.not_before and min(move(self.not_before), move.true(self.started_at))
         self.started_at = move(self.started_at)
-        self.not_before = move(self.not_before) if self.not_before else self.not_before
-        self.ended_at = None if self.ended_at is None else move(self.ended_at)
-        self.ended_from, self.ended_until = move(self.ended_from), move(self.ended_until)
+        if self.ended_at is not None:
+            self.ended_from = min(move(self.ended_from), move.true(self.ended_at))
+            self.ended_at, self.ended_until = move(self.ended_at), move(self.ended_until)
         self.seen_until = None if self.seen_until is None else move(self.seen_until)
         self.over_since = move(self.over_since)
         self.proved_at, self.ask_at = move(self.proved_at), move(self.ask_at)

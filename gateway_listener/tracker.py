@@ -19,8 +19,8 @@ from typing import Any
 
 from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
 from gateway_listener import frames, heal
-from gateway_listener.clock import NEAR_MS
-from gateway_listener.consent import Decision
+from gateway_listener.clock import NEAR_MS, Shift
+from gateway_listener.consent import FOREVER, Decision
 from gateway_listener.edge import LIVE, NEVER, Unseen, What
 from gateway_listener.guilds import GuildState
 from gateway_listener.ledger import REMEMBERED_MS, Ledger
@@ -214,13 +214,9 @@ class Tracker:
         self._write()
         if not self._began:
             self._now += by
-            self._ledger.shift(by, self._now, lambda moment: moment)
+            self._ledger.shift(Shift(by, FOREVER, 0), self._now)
             return
-        floor = max(self._began, self._now - REMEMBERED_MS)
-
-        def move(moment: int) -> int:
-            return moment + by if by > 0 else min(moment, max(moment + by, floor))
-
+        move = Shift(by, self._began, max(self._began, self._now - REMEMBERED_MS))
         self._now = move(self._now)
         self._noticed_at = move(self._noticed_at)
         self.sight.shift(move)
@@ -230,7 +226,7 @@ class Tracker:
             guild.shift(move)
         for guild_id in list(self._unseen_noted):
             self._note_unseen(self._seats.guild(guild_id))
-        self._ledger.shift(by, self._now, move)
+        self._ledger.shift(move, self._now)
 
     def compare(
         self, rows: Iterable[VoiceSession], mark: int, now: int, *, waiting: Container[int] = ()

@@ -290,6 +290,27 @@ def test_the_clock_is_set_while_people_are_in_voice(world: Harness, by: int) -> 
     assert world.compare() == {}
 
 
+def test_a_stay_older_than_what_is_remembered(world: Harness) -> None:
+    """What is forgotten stands where it is, so the stay behind it cannot begin earlier: it says that it did."""
+    world.state(ADA, DESK)
+    world.state(BOB, SOFA, flags=1)
+    world.pass_ms(60_000)
+    world.state(ADA, SOFA, flags=1)
+    world.pass_ms(3 * HOUR)
+    world.state(ADA, SOFA)
+    world.state(BOB, None)
+    world.pass_ms(1000)
+    moved(world, -10_000)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    row, bob = world.rows(ADA)[-1], world.rows(BOB)[-1]
+    assert (row["started_at"], row["ended_at"]) == (NOON + 60_000, NOON + 3 * HOUR + 56_000)
+    assert (row["started_within_ms"], row["ended_within_ms"]) == (10_000, 0)
+    assert row["muted_ms"] <= row["ended_at"] - row["started_at"]
+    assert bob["ended_at"] - bob["started_at"] + bob["started_within_ms"] == 3 * HOUR + 60_000
+    assert bob["muted_ms"] <= bob["ended_at"] - bob["started_at"]
+
+
 @pytest.mark.parametrize("steps", [(10_000, -10_000), (-10_000, 10_000), (7000, 7000), (-3000, -3000)])
 def test_the_clock_is_set_twice(world: Harness, steps: tuple[int, int]) -> None:
     """Both ways, with a new stay in between."""
