@@ -63,10 +63,11 @@ class Sight:
         self.replaying, self.ready = False, True
 
     def wait_for(self, awaited: Iterable[int], now: int) -> None:
-        """Until these guilds have sent their roll calls the kept watermark waits for them, for a while."""
+        """Until these guilds have sent their roll calls the kept watermark waits for them, for a while: for a next run
+        nothing is sure that came after what may have been missed."""
         self._awaited = set(awaited)
         if self._awaited and not self._holding:
-            self._holding, self._held = True, self.watermark
+            self._holding, self._held = True, self.counted_at if self.missed else self.watermark
         self._overdue_at = now + SETTLING_MS
 
     def shift(self, move: Callable[[int], int]) -> None:

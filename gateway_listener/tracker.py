@@ -355,12 +355,12 @@ class Tracker:
 
     def _lose_all(self, now: int) -> None:
         """Something was sent before what comes now, and has not come, in whatever guild; no RESUME brings it back."""
-        self.sight.missed = False
         self._write()
         known = self._known_guilds()
         for guild in known.values():
             guild.lose_sight(self.sight.watermark or NEVER, self.sight.counted_at)
         self.sight.wait_for(known, now)
+        self.sight.missed = False
         self.wants_renewal = "a jump in the sequence numbers"
 
     def lose(self, guild_id: int | None, why: str, now: int) -> None:
@@ -394,9 +394,11 @@ class Tracker:
 
     def _note_unseen(self, guild: GuildState) -> None:
         if guild.seen_since is None:
-            self._unseen_noted[guild.guild_id] = guild.unseen.since or None
+            since, _, missed_since = guild.unseen
+            since = since if missed_since is None else missed_since
+            self._unseen_noted[guild.guild_id] = since or None
             if self.recording:
-                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen.since)))
+                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(since)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)
