@@ -255,8 +255,8 @@ def test_a_number_that_is_left_out_of_a_replay_is_a_loss_too(world: Harness) -> 
 
 
 def test_a_restart_between_a_jump_and_the_roll_calls(world: Harness) -> None:
-    """The watermark on the disk waits for them, as it does behind READY, and at the last number that no stranger caused:
-    an ACK has none, and what is missing may have been sent before it."""
+    """The watermark on the disk waits for them, as it does behind READY, and at the last number that no stranger
+    caused: an ACK has none, and what is missing may have been sent before it."""
     jump(world, VoiceState(OTHER, ADA, None, 0))
     world.pass_ms(14_000)
     world.ack()
