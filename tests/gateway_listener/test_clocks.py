@@ -11,6 +11,7 @@ import pytest
 from db_client.records import ChannelRecording
 from gateway_listener.clock import APART_MS, ASK_AGAIN_MS, ASK_EVERY_MS, NEAR_MS, STEP_MS, Clock
 from gateway_listener.frames import Frame, VoiceState
+from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.listener import Listener
 from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
 from tests.gateway_listener.running import SLACK_MS, Scene
@@ -322,6 +323,22 @@ def test_the_clock_is_set_back_to_before_this_run(world: Harness) -> None:
     world.state(ADA, None)
     assert world.times(ADA)[0] == (DESK, 0, 1000, "joined", "left")
     assert lengths(world, ADA)[-1] == 5000
+
+
+@pytest.mark.parametrize("by", [-6000, 6000])
+def test_what_is_over_waits_for_the_log_though_the_clock_is_set(world: Harness, by: int) -> None:
+    """Nothing is forgotten before the log was read two hours after it, on whichever side of the setting that was."""
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    world.pass_ms(REMEMBERED_MS - 10_000)
+    world.read_consent()
+    moved(world, by)
+    world.pass_ms(20_000)
+    world.ack()
+    assert world.tracker.figures()["stays_in_memory"] == 1
+    world.read_consent()
+    assert world.tracker.figures()["stays_in_memory"] == 0
 
 
 def test_an_unwritten_switch_and_a_clock_that_is_set(world: Harness) -> None:
