@@ -341,6 +341,19 @@ def test_what_is_over_waits_for_the_log_though_the_clock_is_set(world: Harness, 
     assert world.tracker.figures()["stays_in_memory"] == 0
 
 
+@pytest.mark.parametrize("by", [-10_000, 10_000])
+def test_a_number_that_was_left_out_before_the_clock_was_set(world: Harness, by: int) -> None:
+    """What may have been lost lies between the two numbers that did come, as far apart as they were."""
+    world.state(ADA, DESK)
+    next(world._sequence)
+    world.pass_ms(60_000)
+    world.ack()
+    moved(world, by)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    assert [row["started_within_ms"] for row in world.rows(ADA)] == [0, 61_000]
+
+
 def test_an_unwritten_switch_and_a_clock_that_is_set(world: Harness) -> None:
     """The service hears of the end before it hears of the next beginning."""
     world.state(ADA, DESK)
