@@ -577,7 +577,7 @@ def test_a_new_disk_and_a_service_that_heard_of_the_future(world: Harness) -> No
 
 
 def test_a_shard_that_was_given_more_guilds_and_a_disk_that_heard_of_the_future() -> None:
-    """When the guilds that the disk knows were seen, nobody can say: what stood open there does not end in the future."""
+    """When the disk's guilds were seen, nobody can say: what stood open there does not end in the future."""
     world = Harness(shard=(0, 2))
     world.connect({GUILD: {}})
     world.opt_in(BOB)
