@@ -7,11 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from db_client.records import ChannelRecording
 from gateway_listener.clock import APART_MS, ASK_AGAIN_MS, ASK_EVERY_MS, NEAR_MS, STEP_MS, Clock
+from gateway_listener.dates import dates
 from gateway_listener.frames import Frame, VoiceState
+from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.listener import Listener
 from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
 from tests.gateway_listener.running import QUICK, SLACK_MS, Scene
@@ -162,6 +167,7 @@ def test_one_answer_with_another_time_does_not_matter() -> None:
 def test_a_sleep_that_the_steady_clock_did_not_count_has_passed(seen: str) -> None:
     """Not every system counts it. Nothing is moved for it: what was before was before, and a stall is a stall."""
     hands = Hands()
+    hands.system += 3 * HOUR
     hands.ask()
     hands.discord += 8 * HOUR
     if seen == "the connection had ended":
@@ -344,6 +350,35 @@ def test_the_clock_is_set_back_to_before_this_run(world: Harness) -> None:
     world.state(ADA, None)
     assert world.times(ADA)[0] == (DESK, 0, 1000, "joined", "left")
     assert lengths(world, ADA)[-1] == 5000
+
+
+@pytest.mark.parametrize("by", [-6000, 6000])
+def test_what_is_over_waits_for_the_log_though_the_clock_is_set(world: Harness, by: int) -> None:
+    """Nothing is forgotten before the log was read two hours after it, on whichever side of the setting that was."""
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    world.pass_ms(REMEMBERED_MS - 10_000)
+    world.read_consent()
+    moved(world, by)
+    world.pass_ms(20_000)
+    world.ack()
+    assert world.tracker.figures()["stays_in_memory"] == 1
+    world.read_consent()
+    assert world.tracker.figures()["stays_in_memory"] == 0
+
+
+@pytest.mark.parametrize("by", [-10_000, 10_000])
+def test_a_number_that_was_left_out_before_the_clock_was_set(world: Harness, by: int) -> None:
+    """What may have been lost lies between the two numbers that did come, as far apart as they were."""
+    world.state(ADA, DESK)
+    next(world._sequence)
+    world.pass_ms(60_000)
+    world.ack()
+    moved(world, by)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    assert [row["started_within_ms"] for row in world.rows(ADA)] == [0, 61_000]
 
 
 def test_an_unwritten_switch_and_a_clock_that_is_set(world: Harness) -> None:
@@ -561,6 +596,60 @@ def test_a_new_disk_and_a_service_that_heard_of_the_future(world: Harness) -> No
     world.state(ADA, None)
     assert world.times(ADA)[-1] == (DESK, 0, 6000, "roll_call", "left")
     assert all(row["ended_at"] <= world.now for row in world.rows(ADA))
+
+
+def test_a_shard_that_was_given_more_guilds_and_a_disk_that_heard_of_the_future() -> None:
+    """When the disk's guilds were seen, nobody can say: what stood open there does not end in the future."""
+    world = Harness(shard=(0, 2))
+    world.connect({GUILD: {}})
+    world.opt_in(BOB)
+    world.state(BOB, SOFA)
+    world.now += 30 * 365 * 24 * HOUR
+    world.ack()
+    world.now -= 30 * 365 * 24 * HOUR
+    world.restart(service_up=False, shard=(0, 1))
+    world.pass_ms(1000)
+    world.connect({GUILD: {}})
+    world.read_baseline()
+    assert world.times(BOB) == [(SOFA, 0, 0, "joined", "roll_call")]
+
+
+# --- what is heard ---
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_heard"),
+    [
+        (200, {}, True),
+        (429, {}, True),
+        (500, {}, True),
+        (501, {}, True),
+        (502, {}, False),
+        (503, {}, False),
+        (504, {}, False),
+        (200, {"Age": "0"}, False),
+        (200, {"Date": "soon"}, False),
+        (200, {"Date": "Fri, 15 Jan 2027 25:00:00 GMT"}, False),
+    ],
+)
+async def test_which_answers_say_what_time_it_is(status: int, headers: dict[str, str], is_heard: bool) -> None:
+    """Those that were made just now by Discord, whatever they say else; each with when it was asked for and came."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Date": "Fri, 15 Jan 2027 08:00:00 GMT", **headers})
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    heard: list[tuple[float, int, int]] = []
+    moments = itertools.count(1)
+    trace = dates(lambda: next(moments), lambda *what: heard.append(what))
+    async with (
+        TestServer(app) as server,
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        session.get(server.make_url("/")) as answered,
+    ):
+        await answered.read()
+    assert heard == ([(NOON / 1000, 1, 2)] if is_heard else [])
 
 
 # --- the listener ---

@@ -648,6 +648,18 @@ def test_a_guild_that_was_there_before_and_had_nobody_in_it(world: Harness, rest
     assert starts(world, BOB) == [(62_000, 2000, "roll_call")]
 
 
+def test_whom_an_earlier_run_did_not_know_to_be_in_may_have_come_while_it_looked(world: Harness) -> None:
+    """It remembers nobody but those who are in: where nothing was open, too, the bound is the consent."""
+    world.service.write(world.decision(BOB, "in", NOON + 1000))
+    world.state(BOB, ROOM, guild=OTHER)
+    world.pass_ms(5000)
+    world.ack()
+    world.restart()
+    world.pass_ms(2000)
+    world.connect({GUILD: {ADA: DESK}, OTHER: {BOB: ROOM}})
+    assert starts(world, BOB) == [(67_000, 66_000, "roll_call")]
+
+
 def test_a_guild_that_the_bot_left_and_was_invited_to_again(world: Harness) -> None:
     """What was seen there before it left says nothing of later."""
     world.opt_in(BOB, NOON + 1000)

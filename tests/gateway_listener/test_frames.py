@@ -94,10 +94,11 @@ def test_a_state_outside_any_guild_is_only_seen() -> None:
 
 
 def test_a_roll_call() -> None:
-    """Voice channels and stages are named; bots are known by `members`, and nowhere, as a null channel is."""
+    """Voice channels and stages are named; bots are known by `members` or their own, and as a null channel nowhere."""
     states = [
         {"user_id": str(USER), "channel_id": "1", "self_mute": True},
         {"user_id": "55", "channel_id": "1"},
+        {"user_id": "56", "channel_id": "1", "member": {"user": {"id": "56", "bot": True}}},
         {"user_id": "66", "channel_id": None},
         {"user_id": "nobody", "channel_id": "1"},
         {"user_id": "77", "channel_id": "no channel"},
@@ -109,6 +110,7 @@ def test_a_roll_call() -> None:
     assert [(s.user_id, s.channel_id, s.flags) for s in call.voice_states] == [
         (USER, 1, Flags.MUTED),
         (55, None, 0),
+        (56, None, 0),
         (66, None, 0),
     ]
     assert (call.name, call.afk_channel_id, call.unreadable) == ("Study room", 4, (77,))

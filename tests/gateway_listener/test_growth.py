@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from db_client.records import Record
+from db_client.records import ChannelRecording, Record
+from db_client.statements import Statement
 from gateway_listener import frames
 from gateway_listener.consent import Consents, Decision
 from gateway_listener.frames import ChannelInfo
 from gateway_listener.outbox import Item
 from gateway_listener.recording import ChannelDecision, Hole
-from tests.gateway_listener.harness import ADA, BOB, DESK, GUILD, NOON, SOFA, Harness
+from tests.gateway_listener.evening import Evening
+from tests.gateway_listener.harness import ADA, AFK, BOB, DESK, GUILD, NOON, SOFA, Harness
 
 SECOND = 1000
 Act = Callable[[], object]
@@ -281,3 +283,29 @@ def test_the_decisions_of_one_person_cost_the_same_each(at_once: bool) -> None:
 
     few, many = cost(100), cost(1000)
     assert many < 15 * few, (few, many)
+
+
+def test_each_look_at_the_channels_goes_back_a_day_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one of a run is at all of them; of two days old decisions none is read again, and a late one is."""
+    evening = Evening(monkeypatch)
+    read: list[list[int]] = []
+    query = evening.disk.query
+
+    def reads(*statements: Statement, within: float) -> list[list[dict[str, Any]]]:
+        answers = query(*statements, within=within)
+        looks = [rows for one, rows in zip(statements, answers, strict=True) if "unrecorded_channels" in one.sql]
+        read.extend(sorted(row["channel_id"] for row in rows) for rows in looks)
+        return answers
+
+    monkeypatch.setattr(evening.disk, "query", reads)
+
+    def decided(channel: int, hours_ago: int) -> None:
+        interaction = evening.service.interaction(evening.now - hours_ago * 60 * 60 * 1000)
+        evening.service.write(ChannelRecording(interaction, GUILD, channel, recorded=False))
+
+    decided(SOFA, 48)
+    decided(DESK, 0)
+    evening.pass_ms(3000)
+    decided(AFK, 23)
+    evening.pass_ms(1000)
+    assert read == [[DESK, SOFA], [DESK], [DESK], [DESK, AFK]]

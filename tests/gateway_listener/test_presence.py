@@ -215,6 +215,14 @@ def test_what_the_gateway_says_while_discord_is_asked_counts(world: Harness) -> 
     assert said(world) == (world.now, None)
 
 
+def test_a_server_of_which_the_service_has_nothing_any_more_is_not_asked_for(world: Harness) -> None:
+    """It was removed while it was in doubt."""
+    world.connect({OTHER: {}})
+    world.look()
+    world.tracker.compare_guilds([], [], [], world.now)
+    assert world.ask() == []
+
+
 def test_before_ready_nothing_is_asked_and_nothing_concluded(world: Harness) -> None:
     """Whatever the service has."""
     world.restart()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from db_client import reading_statements
 from db_client.records import Flags
 from gateway_listener.flags import MOST_CHANGES, Durations, FlagHistory
 from gateway_listener.notes import remembered
+from gateway_listener.reading import CannotRead
 from gateway_listener.settings import Settings
 from program.environment import SettingsError
+from tests.gateway_listener.evening import Evening
 from tests.gateway_listener.harness import DESK, GUILD, Harness
 
 # --- flags ---
@@ -81,3 +85,28 @@ def test_open_sessions_come_page_by_page() -> None:
         after = page[-1]["guild_id"], page[-1]["user_id"]
     assert read == world.service.read(reading_statements.open_sessions(0, 1))
     assert sorted(row["user_id"] for row in read) == list(range(1, 8))
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_the_consent_log_is_read_at_intervals(monkeypatch: pytest.MonkeyPatch, up: bool) -> None:
+    """Between any two readings, whether or not the service can be read."""
+    evening = Evening(monkeypatch)
+    course: list[object] = []
+
+    async def reads() -> None:
+        course.append("read")
+        assert len(course) < 7, "it is read without end"
+        if not up:
+            raise CannotRead("refused")
+
+    async def sleeps(seconds: float) -> None:
+        course.append(seconds)
+        if len(course) == 6:
+            raise asyncio.CancelledError
+
+    feed = evening.listener._consent
+    monkeypatch.setattr(feed, "read", reads)
+    monkeypatch.setattr("asyncio.sleep", sleeps)
+    with pytest.raises(asyncio.CancelledError):
+        feed.follow().send(None)
+    assert course == ["read", feed._timing.follow_every] * 3

@@ -394,14 +394,21 @@ def test_the_disk_alone_is_enough_for_a_restart(world: Harness) -> None:
     assert world.times(CAT) == []
 
 
-def test_durations_go_on_after_a_restart(world: Harness) -> None:
-    """What had been counted is kept, and counted on."""
+@pytest.mark.parametrize("known", ["at once", "late"])
+def test_durations_go_on_after_a_restart(world: Harness, known: str) -> None:
+    """What had been counted is kept, and counted on, also if it is known only after somebody has looked."""
     world.state(ADA, DESK, flags=1)
     world.pass_ms(1000)
-    world.restart()
+    world.share()
+    if known == "late":
+        world.new_disk()
+    else:
+        world.restart()
     world.pass_ms(1000)
     world.connect({GUILD: {ADA: DESK}})
     world.pass_ms(1000)
+    if known == "late":
+        world.read_baseline()
     world.state(ADA, None)
     (row,) = world.rows(ADA)
     assert row["muted_ms"] == 2000

@@ -52,3 +52,25 @@ async def test_what_was_asked_to_end_is_not_told():
     await tasks.cancel()
     assert sorted(ended) == [0, 1, 2]
     assert not told
+
+
+@pytest.mark.parametrize("act", ["at once", "awaited"])
+async def test_what_is_to_be_done_again_is_done_again(act: str):
+    """With so many seconds between, until `cancel`; it is known when it was done last."""
+    told: list[BaseException] = []
+    done: list[int] = []
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        done.append(1)
+
+    tasks = Tasks(told.append, steady=lambda: float(len(done)))
+    tasks.every("counting", 0.001, later if act == "awaited" else lambda: done.append(1))
+    assert (tasks.periods, tasks.done_at) == ({"counting": 0.001}, {"counting": 0.0})
+    await soon(lambda: tasks.done_at["counting"] >= 3)
+    assert tasks.done_at["counting"] <= len(done)
+    assert not told
+    await tasks.cancel()
+    count = len(done)
+    await asyncio.sleep(0.01)
+    assert len(done) == count
