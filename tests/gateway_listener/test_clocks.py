@@ -426,6 +426,19 @@ def test_a_stay_ends_when_its_opt_out_is_read(behind: int) -> None:
     assert world.times(ADA) == [(DESK, 0, 60_000, "joined", "opted_out")]
 
 
+def test_an_opt_out_that_was_read_before_discord_was_heard(world: Harness) -> None:
+    """The clock was behind, and is set before anything is seen: the decision is placed where Discord's time says."""
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.ack()
+    world.service.write(world.decision(ADA, "out", NOON + 100_000))
+    world.pass_ms(-30_000)
+    world.restart()
+    moved(world, 80_000)
+    world.connect({GUILD: {ADA: DESK}})
+    assert world.times(ADA) == [(DESK, 0, 100_000, "joined", "opted_out")]
+
+
 def test_an_opt_out_counts_from_its_first_reading_though_the_log_is_read_anew(world: Harness) -> None:
     """The service was restored, and its log has the decision with Discord's moment, which has passed by now."""
     world.follow(complete=True)

@@ -293,6 +293,17 @@ def test_frames_of_two_guilds_come_in_any_order(world: Harness) -> None:
     assert ends(world) == [(65_200, 0, "left")]
 
 
+def test_a_late_decision_finds_what_ended_while_the_next_stay_had_begun(world: Harness) -> None:
+    """The stay in the one guild ended after that in the other had begun: it is not forgotten for it."""
+    world.state(CAT, DESK)
+    world.pass_ms(1000)
+    world.state(CAT, ROOM, guild=OTHER)
+    world.pass_ms(500)
+    world.state(CAT, None)
+    world.opt_in(CAT, NOON)
+    assert world.times(CAT) == [(DESK, 60_000, 61_500, "joined", "left"), (ROOM, 61_000, None, "joined", None)]
+
+
 def test_silence_proves_nothing(world: Harness) -> None:
     """While nothing is heard of the gateway, the leave may be on its way."""
     world.pass_ms(5000)

@@ -50,6 +50,16 @@ def test_stays_are_held_for_two_hours_after_their_end(world: Harness) -> None:
     assert world.times(ADA) == [(DESK, 0, left_at - NOON, "joined", "left")]
 
 
+def test_beginnings_and_ends_are_counted_by_what_they_came_of(world: Harness) -> None:
+    """Of people who are in; a stranger's are not."""
+    for user in (ADA, CAT):
+        for channel in (SOFA, DESK, None):
+            world.state(user, channel)
+    world.roll_call(GUILD, {ADA: DESK})
+    kinds = ("joined", "switched", "left", "roll_call")
+    assert [world.tracker.counts[kind] for kind in kinds] == [2, 4, 1, 2]
+
+
 def test_who_is_there_for_hours_before_opting_in_is_recorded_from_then(world: Harness) -> None:
     """A stay that goes on is not forgotten, recorded or not."""
     world.state(CAT, SOFA)

@@ -264,6 +264,30 @@ def test_a_server_that_is_thought_left_and_is_not_is_put_right_on_a_new_disk(wor
     assert said(world) == (None, None)
 
 
+def test_a_listener_that_was_away_for_a_moment_does_not_take_the_bot_for_away(world: Harness) -> None:
+    """Only where it was away for as long as it takes to remove a server's data."""
+    world.ack()
+    world.pass_ms(1000)
+    world.restart()
+    assert f"left:{GUILD}" not in world.notes
+    world.pass_ms(31 * DAY)
+    world.restart()
+    assert f"left:{GUILD}" in world.notes
+
+
+def test_what_a_new_disk_hears_is_newer_than_what_was_said_before(world: Harness) -> None:
+    """It counts at once, whatever was never compared, and however often something was said."""
+    for _ in range(3):
+        world.see(frames.GuildGone(GUILD))
+        world.roll_call(GUILD, {})
+    world.new_disk()
+    world.read_baseline()
+    world.pass_ms(1000)
+    world.connect({GUILD: {}})
+    world.see(frames.GuildGone(GUILD))
+    assert said(world) == (world.now, None)
+
+
 def test_what_was_said_and_lost_is_said_again(world: Harness) -> None:
     """The service was restored from a backup of before the departure: it counts from when it was noticed."""
     world.see(frames.GuildGone(GUILD))

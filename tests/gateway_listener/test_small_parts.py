@@ -110,3 +110,4 @@ def test_the_consent_log_is_read_at_intervals(monkeypatch: pytest.MonkeyPatch, u
     with pytest.raises(asyncio.CancelledError):
         feed.follow().send(None)
     assert course == ["read", feed._timing.follow_every] * 3
+    assert evening.listener._counts["unreadable_service"] == (0 if up else 3)

@@ -267,6 +267,8 @@ def test_repeated_and_old_frames_change_nothing(world: Harness) -> None:
     world.see(frames.VoiceState(GUILD, ADA, DESK, 0), here - 2)
     assert world.times(ADA)[-1] == (SOFA, 1000, 1100, "switched", "left")
     assert world.tracker.counts["repeated"] == 2
+    world.see(frames.Ready("session 1", frozenset({GUILD})), 1)
+    assert (world.tracker.counts["repeated"], world.tracker.figures()["unseen_guilds"]) == (3, 0)
     world.connect({GUILD: {ADA: DESK, BOB: DESK}})
     world.state(ADA, None)
     assert world.times(ADA)[-1][2] is not None

@@ -92,6 +92,15 @@ def test_one_that_is_not_refused_ends_the_complaint() -> None:
     assert machine.time.complaint() is None
 
 
+def test_one_request_that_is_sent_again_and_again_is_one() -> None:
+    """However alike the differences are."""
+    machine = Machine()
+    made_at = machine.discord - HOUR
+    for _ in range(5):
+        machine.request(made_at=made_at)
+    assert machine.time.complaint() is None
+
+
 @pytest.mark.parametrize("between", [0, 7300, 59_920])
 @pytest.mark.parametrize("used", [False, True])
 def test_old_requests_that_are_sent_again_say_nothing(between: int, used: bool) -> None:
