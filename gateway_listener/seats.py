@@ -63,16 +63,18 @@ class Seats:
             return
         state = guild.placed(state)
         view = self.view(guild)
+        came = edge(What.CAME, view, now, now)
         if stay is not None:
             by = "left" if state.channel_id is None else "switched"
-            self._end(guild, stay, by, edge(What.WENT, view, stay.proved_at, now), now)
+            went = came if view is LIVE else edge(What.WENT, view, stay.proved_at, now)
+            self._end(guild, stay, by, went, now)
         if state.channel_id is None:
             return
         by = "joined" if stay is None else "switched"
         if stay is None and view is guild.unseen:
             self._find(guild, state, by, view, guild.unseen.since, now)
         else:
-            self._begin(guild, state, by, edge(What.CAME, view, now, now), now)
+            self._begin(guild, state, by, came, now)
 
     def roll_call(self, guild: GuildState, call: frames.RollCall, now: int) -> None:
         """The whole truth of a guild, which is seen from now on; its channels have their names already."""

@@ -98,8 +98,11 @@ class Tracker:
         """
         if not self._began:
             self._began = self._place(now)
-        self.read_late(late_since, now)
-        now = self._now
+        if late_since is None and self.sight.late_since is None:
+            now = self.pass_to(now)
+        else:
+            self.read_late(late_since, now)
+            now = self._now
         content = frame.content
         proof = self.is_proof(content)
         if proof:
