@@ -129,17 +129,12 @@ class Consents:
         """What is known of these people's decisions."""
         return [decision for user_id in user_ids for decision in self._decisions_of(user_id)]
 
-    def shift(self, by: int, now: int) -> set[int]:
-        """The clock has been set by that, to `now`; whose intervals are different."""
-        touched = set()
+    def shift(self, by: int, now: int) -> None:
+        """The clock has been set by that, to `now`: what counts from its reading moves with it."""
         for user_id, known in list(self._decisions.items()):
             moved = [decision.shifted(by, now) for decision in known]
             if moved != known:
-                before, after = self.of(user_id), intervals_of(moved)
-                self._keep(user_id, moved, after)
-                if after != before:
-                    touched.add(user_id)
-        return touched
+                self._keep(user_id, moved, intervals_of(moved))
 
     def _decisions_of(self, user_id: int) -> list[Decision]:
         known = self._decisions.get(user_id)

@@ -220,8 +220,7 @@ class Ledger:
         """
         by = move.by
         self.read_at = self.read_at and max(1, self.read_at + by)
-        for user_id in self.consents.shift(by, now):
-            self._note_consent(user_id)
+        self.consents.shift(by, now)
         different = self.channels.shift(by, now)
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
         for stays in self.everybodys():
