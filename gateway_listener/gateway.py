@@ -15,8 +15,8 @@ import json
 import logging
 import random
 import sys
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -40,6 +40,8 @@ from gateway_listener.frames import (
     value_of,
     voice_state_of,
 )
+from gateway_listener.heartbeat import Heartbeat
+from gateway_listener.pace import DAY_MS, StartLimit, identify_wait, moments, pause_before, renewal_wait
 from gateway_listener.settings import WHERE_IT_IS, Settings
 from program.logs import cause
 
@@ -47,16 +49,6 @@ log = logging.getLogger(__name__)
 
 # The event loop is to come round so often (seconds).
 TURN_EVERY = 0.2
-# Heartbeats that are sent only to know have such a distance (milliseconds); Discord allows 120 messages a minute.
-ASK_EVERY_MS = 1000
-
-HOUR_MS = 60 * 60 * 1000
-DAY_MS = 24 * HOUR_MS
-# Discord resets the token of a bot that sends more IDENTIFYs in a day; what /gateway/bot says counts before this.
-# https://discord.com/developers/docs/events/gateway#session-start-limit-object
-A_DAY = 1000
-# So many IDENTIFYs within an hour are only a pause apart. The last so many of a shard are spread until the reset.
-FREE_AN_HOUR, RESERVE = 10, 20
 # While the next IDENTIFY is waited for, Discord is asked again after so long (seconds); from `TELL_FROM` on it is said.
 ASK_LIMIT_EVERY, TELL_FROM = 300.0, 20.0
 
@@ -98,205 +90,6 @@ class GatewayRefused(Exception):
 
 class GatewayLost(Exception):
     """The gateway was out of reach for too long: this process is to be started again. The text says so."""
-
-
-# --- one connection's heartbeats ---
-
-
-class _Beat(NamedTuple):
-    """A heartbeat that was sent and not acknowledged; what it finds in its way may be as old as `clear_at`."""
-
-    sent_at: int
-    clear_at: int
-
-
-class Heartbeat:
-    """The heartbeats of one connection: when one is due, whether the other side is dead, whether frames are read late.
-
-    Discord gives voice states no time of their own, so a moment is when its frame was read. After a sleep of the
-    machine, a stall of the process, a long burst, or on a network that stood still, frames are read late, and nothing
-    in them says so. What does say so: the event loop that did not come round in time, and a heartbeat whose ACK is not
-    there in time. From the first such sign until the ACK of a heartbeat sent after it, what is read may be as old as
-    the last moment at which all was well: an ACK comes behind everything that Discord sent before it.
-
-    `since` is None while frames are read as they come, else the last moment up to which they were. Pure; times are
-    milliseconds of a clock that only runs forward.
-    """
-
-    def __init__(self, now: int, *, late_ms: int, answer_within_ms: int = 30_000) -> None:
-        self.since: int | None = None
-        self.interval: int | None = None
-        """As HELLO said; None before."""
-        self.opened_at: int | None = None
-        """When READY or RESUMED came."""
-        self._late_ms = late_ms
-        self._answer_within = answer_within_ms
-        self._began_at = self._turned_at = self._heard_at = self._hello_at = self._asked_at = now
-        self._in_time = True
-        self._wanted = self._opening = False
-        self._beats: deque[_Beat] = deque()
-        self._until: _Beat | None = None
-        """The heartbeat whose ACK ends the lateness; None: it is still to be sent."""
-
-    def hello(self, interval_ms: int, now: int) -> None:
-        """HELLO: from here on the loop's turns tell."""
-        self.interval, self.since = interval_ms, None
-        self._hello_at = self._heard_at = self._turned_at = self._asked_at = now
-
-    def opened(self, now: int) -> None:
-        """READY or RESUMED: much may follow at once, and a heartbeat shows when it is through."""
-        self.opened_at, self._opening = now, True
-
-    def wanted(self) -> None:
-        """Discord asks for a heartbeat."""
-        self._wanted = True
-
-    def turned(self, now: int) -> bool:
-        """The event loop has come round; True if a heartbeat is to be sent now."""
-        self._look(now)
-        self._in_time = now - self._turned_at <= self._late_ms
-        self._turned_at = now
-        if self.interval is None:
-            return False
-        waited = now - self._asked_at
-        unasked = self.since is not None and self._until is None
-        if self._wanted or self._opening or waited >= self.interval or (unasked and waited >= ASK_EVERY_MS):
-            self._asked_at = now
-            return True
-        return False
-
-    def read(self, now: int) -> int | None:
-        """Something is read now; since when it may have waited, None if it has not."""
-        self._look(now)
-        return self.since
-
-    def heard(self, now: int) -> None:
-        """What is read now may tell how long a later heartbeat's way had been free. (No stranger caused it.)"""
-        self._heard_at = now
-
-    def beat(self, now: int) -> None:
-        """A heartbeat is sent."""
-        beat = _Beat(now, self._hello_at if self._opening else self._heard_at)
-        self._beats.append(beat)
-        self._wanted = self._opening = False
-        if self.since is not None and self._until is None:
-            self._until = beat
-
-    def acknowledged(self) -> None:
-        """An ACK has been read: it is the oldest heartbeat's, as none names its own."""
-        if self._beats and self._beats.popleft() is self._until:
-            self.since = self._until = None
-
-    def complaint(self, now: int) -> str | None:
-        """Why the connection must be made anew, or None; never before what waits has been read.
-
-        https://discord.com/developers/docs/events/gateway#heartbeat-interval
-        """
-        if not self._in_time:
-            return None
-        if self.opened_at is None and now - self._began_at > self._answer_within:
-            return f"neither READY nor RESUMED within {self._answer_within / 1000:g} s"
-        if self.interval is not None and self._beats and now - self._beats[0].sent_at >= self.interval:
-            return "a heartbeat was not acknowledged before the next"
-        return None
-
-    def _look(self, now: int) -> None:
-        if now - self._turned_at > self._late_ms:
-            self.since = self._turned_at if self.since is None else self.since
-            self._until = None
-        elif self._beats and self.since is None and now - self._beats[0].sent_at > self._late_ms:
-            self.since, self._until = self._beats[0].clear_at, self._beats[0]
-
-
-# --- when the next attempt is made ---
-
-
-class StartLimit(NamedTuple):
-    """How many sessions the bot, with all its shards, may still begin, and after how long (milliseconds) it is more."""
-
-    remaining: int
-    reset_after: int
-    max_concurrency: int
-
-    @classmethod
-    def of(cls, answer: object) -> StartLimit | None:
-        """What GET /gateway/bot answers; None if it does not say."""
-        said = answer.get("session_start_limit") if isinstance(answer, dict) else None
-        if not isinstance(said, dict):
-            return None
-        numbers: list[Any] = [said.get(name) for name in cls._fields]
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            return None
-        remaining, reset_after, max_concurrency = numbers
-        return cls(remaining, min(reset_after, DAY_MS), max(1, max_concurrency))
-
-
-def identify_wait(
-    spent: Sequence[int],
-    limit: StartLimit | None,
-    now: int,
-    *,
-    shard: tuple[int, int] = (0, 1),
-    pause_ms: int = 5000,
-    turned_away: bool = False,
-) -> int:
-    """For how long (milliseconds) the next IDENTIFY is still to wait.
-
-    `spent` are this shard's own IDENTIFYs of the last day, oldest first; `shard` its number and the count; `limit` is
-    None if Discord did not say it: then all shards are taken to have sent as many as this one. The pause grows with
-    what was spent in the last hour; the last ones of a day are spread evenly until the reset, among all shards;
-    and none is sent beyond what remains. Shards that Discord wants one after another cannot see each other: one
-    that was `turned_away` (op 9) takes its turn by the clock.
-    """
-    shard_id, shard_count = shard
-    begun = spent[0] if spent else now
-    remaining, reset_after, concurrency = limit or (A_DAY - shard_count * len(spent), begun + DAY_MS - now, 1)
-    if remaining <= 0:
-        return max(reset_after, pause_ms)
-    if not spent:
-        return 0
-    apart = pause_ms * max(1, sum(now - moment < HOUR_MS for moment in spent) - FREE_AN_HOUR + 1)
-    if remaining < RESERVE * shard_count:
-        apart = max(apart, min(reset_after, shard_count * reset_after // remaining))
-    at = max(now, spent[-1] + apart)
-    return (_own_turn(at, shard_id, shard_count, concurrency, 2 * pause_ms) if turned_away else at) - now
-
-
-def _own_turn(at: int, shard_id: int, shard_count: int, concurrency: int, turn_ms: int) -> int:
-    """`at`, or the next moment after it that is in the first half of a turn of this shard's.
-
-    Those with the same `shard_id % max_concurrency` take turns: https://discord.com/developers/docs/events/gateway
-    """
-    peers = len(range(shard_id % concurrency, shard_count, concurrency))
-    turn, within = divmod(at, turn_ms)
-    ahead = (shard_id // concurrency - turn) % peers
-    if peers == 1 or (ahead == 0 and within <= turn_ms // 2):
-        return at
-    return (turn + (ahead or peers)) * turn_ms
-
-
-def renewal_wait(renewed: Sequence[int], now: int, *, pause_ms: int = 5000) -> int:
-    """For how long a connection that lives must wait until it is given up for a fresh session, after those of the last
-    day: what goes wrong at every roll call must not make everybody unseen over and over, so the pause grows fourfold,
-    to an hour."""
-    return max(0, renewed[-1] + min(HOUR_MS, pause_ms << 2 * min(len(renewed), 8)) - now) if renewed else 0
-
-
-def moments(text: str) -> list[int]:
-    """The note of when IDENTIFYs were sent; what cannot be read is an empty one."""
-    try:
-        return sorted(int(moment) for moment in json.loads(text or "[]"))
-    except (ValueError, TypeError):
-        return []
-
-
-def pause_before(attempt: int, chance: float, longest: float) -> float:
-    """Seconds before that attempt since the last connection that worked, 1 the first: any time up to twice as long as
-    before, at most `longest`; `chance` is a random number from 0 to 1."""
-    return chance * min(longest, 2.0 ** min(attempt, 16))
-
-
-# --- the connection ---
 
 
 class _Session(NamedTuple):
@@ -456,16 +249,14 @@ class Gateway:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({going, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if going.done():
-                going.result()
-        except _Mistake as mistake:
-            raise mistake.problem from None
         finally:
             going.cancel()
             stopping.cancel()
-            await asyncio.gather(going, stopping, return_exceptions=True)
+            end, _ = await asyncio.gather(going, stopping, return_exceptions=True)
             if self._client is not None:
                 await _within(HANG_UP_WITHIN, self._client.close())
+        if isinstance(end, Exception):
+            raise end.problem if isinstance(end, _Mistake) else end
 
     def renew(self, cause: str) -> None:
         """Asks for a fresh session: something was lost on this one. Until its pace allows it, this one goes on."""

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_listener.gateway import (
+from gateway_listener.heartbeat import Heartbeat
+from gateway_listener.pace import (
     A_DAY,
     DAY_MS,
     HOUR_MS,
-    Heartbeat,
     StartLimit,
     identify_wait,
     moments,

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import TraceConfig
 
 from db_client.records import ConsentDecision
 from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
-from gateway_listener.clock import Clock
 from gateway_listener.gateway import Gateway
 from gateway_listener.listener import Listener
 from program import exits, threads
@@ -37,8 +35,8 @@ from tests.waiting import eventually, soon
 FAILING = "tests.failing gateway_listener"
 WORKS = {
     "following consent": "gateway_listener.tracker:Tracker.decide",
-    "keeping time": "gateway_listener.gateway:Heartbeat.turned",
-    "an ACK": "gateway_listener.gateway:Heartbeat.acknowledged",
+    "keeping time": "gateway_listener.heartbeat:Heartbeat.turned",
+    "an ACK": "gateway_listener.heartbeat:Heartbeat.acknowledged",
     "reading a frame": "gateway_listener.tracker:Tracker.is_proof",
     "hanging up": "gateway_listener.tracker:Tracker.hang_up",
     "Discord's time": "gateway_listener.clock:Clock.heard",
@@ -243,39 +241,6 @@ async def test_a_gateway_that_returns_was_not_asked_to(stage: Scene, monkeypatch
     monkeypatch.setattr(Gateway, "run", returns)
     with pytest.raises(Unasked, match="the gateway"):
         await Listener(stage.settings()).run()
-
-
-@pytest.mark.parametrize("which", ["on_login", "note_spent", "on_frame", "on_malformed", "on_hang_up"])
-async def test_a_mistake_of_ours_is_not_the_connections(stage: Scene, which: str) -> None:
-    """Whatever the gateway calls may fail with an error that the network fails with, too: that ends the run."""
-
-    def fails(*_: object) -> None:
-        raise ConnectionResetError(which)
-
-    async def logged_in(_: int) -> None:
-        pass
-
-    calls: dict[str, Any] = {
-        "on_login": logged_in,
-        **dict.fromkeys(("note_spent", "on_malformed", "on_hang_up"), lambda *_: None),
-    }
-    gateway = Gateway(
-        stage.settings(),
-        **{**calls, "on_frame": lambda *_: True, which: fails},
-        spent="",
-        stopping=asyncio.Event(),
-        clock=Clock(),
-        http_trace=TraceConfig(),
-    )
-    running = asyncio.create_task(gateway.run())
-    if which == "on_malformed":
-        await stage.discord.wait_connected()
-        stage.discord.malformed("not_json")
-    elif which == "on_hang_up":
-        await stage.discord.wait_connected()
-        stage.discord.abort()
-    with pytest.raises(ConnectionResetError, match=which):
-        await asyncio.wait_for(running, 20)
 
 
 def failing(listener: Listener) -> list[str]:

@@ -17,8 +17,8 @@ from db_client.settings import StoreSettings
 from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
-from gateway_listener.gateway import moments
 from gateway_listener.notes import IDENTIFIES
+from gateway_listener.pace import moments
 from tests.gateway_listener.processes import IMPATIENT, figure, gauge, listener, logged, page, pages, variables_of
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
