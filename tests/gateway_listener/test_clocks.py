@@ -584,12 +584,13 @@ async def test_a_machine_starts_with_a_wrong_clock(
         assert difference(listener) == pytest.approx(0, abs=1.1)
         assert caplog.text.count("this machine's clock is") == 1
     true = {(stay["user_id"], stay["channel_id"]): stay for stay in stage.discord.stays()}
-    ada, bob = rows[stage.ada], rows[stage.bob]
-    assert ada["ended_by"] == "opted_out"
-    assert ada["started_at"] == pytest.approx(true[stage.ada, stage.desk]["started_at"], abs=1100 + SLACK_MS)
-    assert ada["ended_at"] <= true[stage.ada, stage.desk]["ended_at"]
-    assert bob["started_at"] == pytest.approx(true[stage.bob, stage.desk]["started_at"], abs=1100 + SLACK_MS)
-    assert bob["ended_at"] == pytest.approx(true[stage.bob, stage.desk]["ended_at"], abs=1100 + SLACK_MS)
+    ada, ada_sat = rows[stage.ada], true[stage.ada, stage.desk]
+    bob, bob_sat = rows[stage.bob], true[stage.bob, stage.desk]
+    # Where a busy machine read the switch late, nobody knows which came first; then the row says so.
+    assert (ada["ended_by"], ada["ended_within_ms"]) == ("opted_out", 0) or ada["ended_within_ms"] > 0
+    assert ada["ended_at"] <= ada_sat["ended_at"]
+    for row, sat, edge in ((ada, ada_sat, "started"), (bob, bob_sat, "started"), (bob, bob_sat, "ended")):
+        assert abs(row[f"{edge}_at"] - sat[f"{edge}_at"]) <= row[f"{edge}_within_ms"] + 1100 + SLACK_MS
 
 
 @pytest.mark.parametrize("by", [-10_000, 10_000])
@@ -608,9 +609,10 @@ async def test_discords_clock_is_set_while_somebody_is_in_voice(stage: Scene, by
         await soon(lambda: stage.seated(listener) == 0)
         sat = (time.monotonic() - begun) * 1000
         (row,) = await stage.settled(listener, stays=1)
-    assert row["ended_at"] - row["started_at"] == pytest.approx(sat, abs=SLACK_MS)
+    doubt = row["started_within_ms"] + row["ended_within_ms"]  # where a busy machine read frames late
+    assert row["ended_at"] - row["started_at"] == pytest.approx(sat, abs=SLACK_MS + doubt)
     if by > 0:
-        assert row["ended_at"] == pytest.approx(stage.discord.now(), abs=1100 + SLACK_MS)
+        assert row["ended_at"] == pytest.approx(stage.discord.now(), abs=1100 + SLACK_MS + doubt)
 
 
 async def test_an_earlier_run_could_not_hear_discord(stage: Scene, caplog: pytest.LogCaptureFixture) -> None:
