@@ -18,10 +18,8 @@ from gateway_listener.notes import consent_key, consent_note, open_key, recordin
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
 from gateway_listener.sessions import changes, sessions_of
-from gateway_listener.stays import Stay
+from gateway_listener.stays import REMEMBERED_MS, Stay
 
-# How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
-REMEMBERED_MS = 2 * 60 * 60 * 1000
 MOST_REMEMBERED = 100_000
 NEVER = Touched(FOREVER, 0)
 
@@ -117,6 +115,8 @@ class Ledger:
 
     def _drop(self, stay: Stay) -> None:
         self._differing.pop(stay, None)
+        if stay.newer is not None:
+            stay.newer.follows = max(stay.newer.follows, stay.ended_at or 0)
         self._take_out(stay)
         if stay.user_id not in self._newest:
             self._written.pop(stay.user_id, None)
@@ -215,9 +215,9 @@ class Ledger:
                     differing.append(stay)
         return differing
 
-    def shift(self, by: int, now: int, move: Callable[[int], int]) -> None:
-        """The clock has been set by that, to `now`: the stays move with it. What is recorded of them is written anew,
-        in an order in which no moment has two sessions of a person.
+    def shift(self, by: int, now: int, floor: int | None) -> None:
+        """The clock has been set by that, to `now`: the stays move with it (None: they do not), to no moment before
+        `floor`. What is recorded of them is written anew, in an order in which no moment has two sessions of a person.
         """
         self.read_at = self.read_at and max(1, self.read_at + by)
         for user_id in self.consents.shift(by, now):
@@ -226,7 +226,8 @@ class Ledger:
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
         for stays in self.everybodys():
             for stay in sorted(stays, key=lambda stay: (stay.started_at, _end(stay)), reverse=by > 0):
-                stay.shift(move)
+                if floor is not None:
+                    stay.shift(by, floor)
                 _, _, doubted = self._differing.pop(stay, (0, 0, NEVER))
                 self.changed(stay, now, doubted=doubted if doubted is NEVER else ALL)
 

@@ -18,6 +18,15 @@ def stay_ids() -> Callable[[], str]:
     return lambda: f"{prefix}{next(numbers):x}"
 
 
+# How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
+REMEMBERED_MS = 2 * 60 * 60 * 1000
+
+
+def moving(by: int, floor: int) -> Callable[[int], int]:
+    """What a moment becomes when the clock is set by so many ms and nothing may go back to before `floor`."""
+    return lambda moment: moment + by if by > 0 else min(moment, max(moment + by, floor))
+
+
 @dataclass(slots=True, eq=False)
 class Stay:
     """One stay; times are milliseconds since 1970 UTC.
@@ -56,6 +65,8 @@ class Stay:
     """The last moment at which the person is known to have been there."""
     ask_at: int = 0
     """Discord is not asked about the person before."""
+    follows: int = 0
+    """When the person's stay before this ended that is forgotten, if it was remembered when this began."""
 
     def end(self, edge: Edge, by: str) -> None:
         """The stay is over, as `edge` says, but never before it started."""
@@ -72,12 +83,18 @@ class Stay:
             self.ended_at = max(self.ended_at, self.started_at)
             self.ended_until = max(self.ended_until, self.ended_at)
 
-    def shift(self, move: Callable[[int], int]) -> None:
-        """Every moment becomes another; what was handed to the recorder stays as it was handed over."""
+    def shift(self, by: int, floor: int) -> None:
+        """Every moment becomes another by so many ms, but none goes back to before `floor`, where what stands is not
+        moved: what the stay loses by that is in its doubt. What was handed to the recorder stays as it was handed over.
+        """
+        move = moving(by, max(floor, self.follows or self.started_at - REMEMBERED_MS))
+        self.not_before += by if self.not_before else 0
         self.started_at = move(self.started_at)
-        self.not_before = move(self.not_before) if self.not_before else self.not_before
-        self.ended_at = None if self.ended_at is None else move(self.ended_at)
-        self.ended_from, self.ended_until = move(self.ended_from), move(self.ended_until)
+        self.not_before = min(self.not_before, self.started_at)
+        if self.ended_at is not None:
+            self.ended_at = move(self.ended_at)
+            self.ended_from = min(self.ended_from + by, self.ended_at)
+            self.ended_until = max(self.ended_until + by, self.ended_at)
         self.seen_until = None if self.seen_until is None else move(self.seen_until)
         self.over_since = move(self.over_since)
         self.proved_at, self.ask_at = move(self.proved_at), move(self.ask_at)

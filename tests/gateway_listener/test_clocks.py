@@ -324,6 +324,59 @@ def test_the_clock_is_set_back_to_before_this_run(world: Harness) -> None:
     assert lengths(world, ADA)[-1] == 5000
 
 
+@pytest.mark.parametrize("by", [-10_000, 10_000])
+def test_a_stay_of_many_hours_keeps_its_length(world: Harness, by: int) -> None:
+    """However much of what came before it has been forgotten; and so does what it was muted."""
+    world.state(ADA, DESK, flags=1)
+    world.pass_ms(3 * HOUR)
+    world.state(ADA, DESK)
+    world.read_consent()
+    world.pass_ms(3 * HOUR)
+    moved(world, by)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    (row,) = world.rows(ADA)
+    assert lengths(world, ADA) == [6 * HOUR + 5000]
+    assert (row["started_within_ms"], row["ended_within_ms"], row["muted_ms"]) == (0, 0, 3 * HOUR)
+
+
+def test_a_stay_says_what_it_lost_to_one_that_is_forgotten(world: Harness) -> None:
+    """What ended when it began stands in the service, where nobody moves it: it cannot begin before that."""
+    world.state(ADA, SOFA)
+    world.pass_ms(1000)
+    world.state(ADA, DESK, flags=1)
+    world.pass_ms(2000)
+    world.state(ADA, DESK)
+    world.pass_ms(3 * HOUR)
+    world.read_consent()
+    moved(world, -10_000)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    sofa, desk = world.rows(ADA)
+    assert lengths(world, ADA) == [1000, 3 * HOUR - 3000]
+    assert (sofa["ended_within_ms"], desk["started_within_ms"], desk["ended_within_ms"]) == (0, 10_000, 0)
+    assert desk["muted_ms"] <= desk["ended_at"] - desk["started_at"]
+
+
+def test_the_clock_is_set_back_by_more_than_this_run_is_old(world: Harness) -> None:
+    """What an earlier run stored ended before: all that was seen since then moves, and time does not stand still."""
+    world.restart()
+    world.pass_ms(3 * HOUR)
+    world.connect({GUILD: {}})
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    moved(world, -2 * HOUR)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [
+        (DESK, HOUR, HOUR + 2000, "joined", "switched"),
+        (SOFA, HOUR + 2000, HOUR + 3000, "switched", "left"),
+    ]
+    assert {row["started_within_ms"] + row["ended_within_ms"] for row in world.rows()} == {0}
+
+
 def test_an_unwritten_switch_and_a_clock_that_is_set(world: Harness) -> None:
     """The service hears of the end before it hears of the next beginning."""
     world.state(ADA, DESK)
@@ -439,6 +492,24 @@ def test_discords_clock_is_set_after_an_opt_out(world: Harness, by: int) -> None
     ends = [row["ended_at"] for row in world.rows(ADA)]
     assert lengths(world, ADA) in ([30_000], [20_000], [30_000 - max(by, 0)])
     assert ends[0] <= NOON + 30_000
+
+
+@pytest.mark.parametrize("decision", ["out", "erase", "not recorded"])
+def test_what_came_after_an_opt_out_was_read_stays_after_it(world: Harness, decision: str) -> None:
+    """Discord's clock is set back to before that, and what was seen in between moves with it: it is not recorded."""
+    world.pass_ms(60_000)
+    if decision == "not recorded":
+        world.record(SOFA, False)
+    else:
+        world.decide(ADA, decision)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.pass_ms(3000)
+    world.state(ADA, None)
+    world.pass_ms(1000)
+    moved(world, -10_000)
+    world.pass_ms(20_000)
+    assert world.rows(ADA) == []
 
 
 # --- what an earlier run left ---
