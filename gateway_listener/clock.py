@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 STEP_MS = 2000
@@ -30,26 +29,6 @@ _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 def steady_seconds() -> float:
     """Seconds of a clock that only runs forward; where the system has one, it also counts while the machine sleeps."""
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
-
-
-@dataclass(frozen=True)
-class Shift:
-    """The clock has been set by `by` ms. What was given before `began` is an earlier run's, and right; nothing moves
-    back beyond `floor`, for what was before that is forgotten, and stands where it is.
-    """
-
-    by: int
-    began: int
-    floor: int
-
-    def __call__(self, moment: int) -> int:
-        """The moment as it counts now."""
-        true = self.true(moment)
-        return true if self.by > 0 else min(moment, max(true, self.floor))
-
-    def true(self, moment: int) -> int:
-        """The moment as it really was."""
-        return moment if moment < self.began else moment + self.by
 
 
 class _Heard(NamedTuple):

@@ -16,6 +16,12 @@ from db_client.snowflake import created_at
 FOREVER = 2**63 - 1
 
 
+def shifted(at: int, version: int, by: int, now: int) -> int:
+    """From when a decision that ends something counts when the clock has been set by that, to `now`: what was seen
+    after its reading moves with the clock, and stays after it."""
+    return min(at + by, created_at(version), now)
+
+
 class Decision(NamedTuple):
     """One row of the consent log; `at` (milliseconds since 1970 UTC) is the moment of the interaction's snowflake."""
 
@@ -34,10 +40,10 @@ class Decision(NamedTuple):
         return self if self.decision == "in" or self.at <= now else self._replace(at=now)
 
     def shifted(self, by: int, now: int) -> Decision:
-        """The same when the clock has been set by that, to `now`: one that counts from its reading moves with it."""
-        decided_at = created_at(self.interaction_id)
-        moved = self if self.at >= decided_at else self._replace(at=min(self.at + by, decided_at))
-        return moved.read_at(now)
+        """The same when the clock has been set by that, to `now`."""
+        if self.decision == "in":
+            return self
+        return self._replace(at=shifted(self.at, self.interaction_id, by, now))
 
 
 class Interval(NamedTuple):

@@ -39,6 +39,10 @@ class Durations(NamedTuple):
         """The sum of both."""
         return Durations(*(spent + other for spent, other in zip(self, more, strict=True)))
 
+    def within(self, span: int) -> Durations:
+        """No more of each than so many milliseconds."""
+        return Durations(*(min(spent, span) for spent in self))
+
     def minus(self, earlier: Durations) -> Durations:
         """What came after `earlier`."""
         return self if earlier is NONE else Durations(*map(sub, self, earlier))
@@ -118,15 +122,10 @@ class FlagHistory:
             del earlier[1 : MOST_CHANGES // 2]
 
     def shift(self, move: Callable[[int], int]) -> None:
-        """Every moment becomes another; what was spent stays, but is never more than the time there is for it."""
-        moved = [change._replace(at=move(change.at)) for change in self.changes()]
-        begins = moved[0].at
-        self._set(
-            [
-                change._replace(before=Durations(*(min(spent, change.at - begins) for spent in change.before)))
-                for change in moved
-            ]
-        )
+        """Every moment becomes another; what was spent stays, but it is no more than the time since the beginning."""
+        changes = [change._replace(at=move(change.at)) for change in self.changes()]
+        begin = changes[0].at
+        self._set([change._replace(before=change.before.within(change.at - begin)) for change in changes])
 
     def spent_until(self, moment: int) -> Durations:
         """Milliseconds in each state from the beginning to `moment`."""

@@ -12,17 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
 
 from db_client.records import Retraction, VoiceSession
-from gateway_listener.clock import Shift
 from gateway_listener.consent import ALL, FOREVER, Consents, Decision, Touched
 from gateway_listener.guilds import GuildState
 from gateway_listener.notes import consent_key, consent_note, open_key, recording_key
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
 from gateway_listener.sessions import changes, piece_id, sessions_of
-from gateway_listener.stays import Stay
+from gateway_listener.stays import REMEMBERED_MS, Stay
 
-# How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
-REMEMBERED_MS = 2 * 60 * 60 * 1000
 MOST_REMEMBERED = 100_000
 NEVER = Touched(FOREVER, 0)
 
@@ -116,6 +113,8 @@ class Ledger:
 
     def _drop(self, stay: Stay) -> None:
         self._differing.pop(stay, None)
+        if stay.newer is not None:
+            stay.newer.follows = max(stay.newer.follows, stay.ended_at or 0)
         self._take_out(stay)
         if stay.user_id not in self._newest:
             self._written.pop(stay.user_id, None)
@@ -214,18 +213,18 @@ class Ledger:
                     differing.append(stay)
         return differing
 
-    def shift(self, move: Shift, now: int) -> None:
-        """The clock has been set by that, to `now`: the stays move with it. What is recorded of them is written anew,
-        in an order in which no moment has two sessions of a person.
+    def shift(self, by: int, now: int, floor: int | None) -> None:
+        """The clock has been set by that, to `now`: the stays move with it (None: they do not), to no moment before
+        `floor`. What is recorded of them is written anew, in an order in which no moment has two sessions of a person.
         """
-        by = move.by
         self.read_at = self.read_at and max(1, self.read_at + by)
         self.consents.shift(by, now)
         different = self.channels.shift(by, now)
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
         for stays in self.everybodys():
             for stay in sorted(stays, key=lambda stay: (stay.started_at, _end(stay)), reverse=by > 0):
-                stay.shift(move)
+                if floor is not None:
+                    stay.shift(by, floor)
                 _, _, doubted = self._differing.pop(stay, (0, 0, NEVER))
                 self.changed(stay, now, doubted=doubted if doubted is NEVER else ALL)
 

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from db_client.snowflake import created_at
-from gateway_listener.consent import Touched
+from gateway_listener.consent import Touched, shifted
 
 # A decision may reach the service after newer ones: each look goes so far back before the newest known version.
 # (The milliseconds of a snowflake are shifted by 22: https://discord.com/developers/docs/reference#snowflakes)
@@ -103,10 +102,9 @@ class Channels:
             if not known.holes or known.holes[-1].to_at is not None:
                 continue
             *earlier, (from_at, to_at) = known.holes
-            decided_at = created_at(known.version)
-            moved = from_at if from_at >= decided_at else min(from_at + by, decided_at)
-            if min(moved, now) != from_at:
-                different[channel_id] = replace(known, holes=(*earlier, Hole(min(moved, now), to_at)))
+            moved = shifted(from_at, known.version, by, now)
+            if moved != from_at:
+                different[channel_id] = replace(known, holes=(*earlier, Hole(moved, to_at)))
         self._channels.update(different)
         return different
 

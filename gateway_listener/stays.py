@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from db_client.records import VoiceSession
-from gateway_listener.clock import Shift
 from gateway_listener.edge import Edge
 from gateway_listener.flags import Durations, FlagHistory
 
@@ -17,6 +16,15 @@ def stay_ids() -> Callable[[], str]:
     """What makes ids for stays: unique among all processes that ever ran, without '-', in a row within this one."""
     prefix, numbers = os.urandom(12).hex(), count(1)
     return lambda: f"{prefix}{next(numbers):x}"
+
+
+# How long an ended stay is kept for a decision that is still on its way (the service cuts what is older by itself).
+REMEMBERED_MS = 2 * 60 * 60 * 1000
+
+
+def moving(by: int, floor: int) -> Callable[[int], int]:
+    """What a moment becomes when the clock is set by so many ms and nothing may go back to before `floor`."""
+    return lambda moment: moment + by if by > 0 else min(moment, max(moment + by, floor))
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +65,8 @@ class Stay:
     """The person's stays beside it in the ledger, which alone changes these."""
     ask_at: int = 0
     """Discord is not asked about the person before."""
+    follows: int = 0
+    """When the person's stay before this ended that is forgotten, if it was remembered when this began."""
 
     def end(self, edge: Edge, by: str) -> None:
         """The stay is over, as `edge` says, but never before it started."""
@@ -73,13 +83,18 @@ class Stay:
             self.ended_at = max(self.ended_at, self.started_at)
             self.ended_until = max(self.ended_until, self.ended_at)
 
-    def shift(self, move: Shift) -> None:
-        """Every moment becomes another; what was handed to the recorder stays as it was handed over."""
-        self.not_before = self.not_before and min(move(self.not_before), move.true(self.started_at))
+    def shift(self, by: int, floor: int) -> None:
+        """Every moment becomes another by so many ms, but none goes back to before `floor`, where what stands is not
+        moved: what the stay loses by that is in its doubt. What was handed to the recorder stays as it was handed over.
+        """
+        move = moving(by, max(floor, self.follows or self.started_at - REMEMBERED_MS))
+        self.not_before += by if self.not_before else 0
         self.started_at = move(self.started_at)
+        self.not_before = min(self.not_before, self.started_at)
         if self.ended_at is not None:
-            self.ended_from = min(move(self.ended_from), move.true(self.ended_at))
-            self.ended_at, self.ended_until = move(self.ended_at), move(self.ended_until)
+            self.ended_at = move(self.ended_at)
+            self.ended_from = min(self.ended_from + by, self.ended_at)
+            self.ended_until = max(self.ended_until + by, self.ended_at)
         self.seen_until = None if self.seen_until is None else move(self.seen_until)
         self.over_since = move(self.over_since)
         self.proved_at, self.ask_at = move(self.proved_at), move(self.ask_at)

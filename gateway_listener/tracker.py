@@ -19,11 +19,11 @@ from typing import Any
 
 from db_client.records import Channel, Guild, GuildPresence, GuildSight, VoiceSession
 from gateway_listener import frames, heal
-from gateway_listener.clock import NEAR_MS, Shift
-from gateway_listener.consent import FOREVER, Decision
+from gateway_listener.clock import NEAR_MS
+from gateway_listener.consent import Decision
 from gateway_listener.edge import LIVE, NEVER, Unseen, What
 from gateway_listener.guilds import GuildState
-from gateway_listener.ledger import REMEMBERED_MS, Ledger
+from gateway_listener.ledger import Ledger
 from gateway_listener.naming import Naming
 from gateway_listener.notes import BASELINE, Memory, open_key, past, unseen_key
 from gateway_listener.outbox import Item, Note
@@ -32,6 +32,7 @@ from gateway_listener.recording import ChannelDecision
 from gateway_listener.seats import Seats
 from gateway_listener.sight import Sight
 from gateway_listener.signs import Question
+from gateway_listener.stays import moving
 from gateway_listener.unseen import UnseenGuilds
 
 # No stranger can cause these, and each shows that all before it has arrived.
@@ -68,6 +69,8 @@ class Tracker:
         self._now = 0
         self._began = 0
         """When the first frame of this run was read; 0: none was."""
+        self._earlier_until = 0
+        """Up to then there may be rows of an earlier run, which nobody moves."""
         self._noticed_at = 0
         """When something came last that no stranger caused."""
         self._unseen_noted: dict[int, int | None] = {}
@@ -175,6 +178,7 @@ class Tracker:
         now = self.pass_to(now)
         if self._began:
             memory.leave_out_future(now)
+            self._earlier_until = memory.watermark or 0
         if self.sight.watermark is None:
             self.sight.watermark = memory.watermark
         self._ledger.recall(memory.consents)
@@ -217,9 +221,9 @@ class Tracker:
         self._write()
         if not self._began:
             self._now += by
-            self._ledger.shift(Shift(by, FOREVER, 0), self._now)
+            self._ledger.shift(by, self._now, None)
             return
-        move = Shift(by, self._began, max(self._began, self._now - REMEMBERED_MS))
+        move = moving(by, self._earlier_until)
         self._now = move(self._now)
         self._noticed_at = move(self._noticed_at)
         self.sight.shift(move)
@@ -229,7 +233,7 @@ class Tracker:
             guild.shift(move)
         for guild_id in list(self._unseen_noted):
             self._note_unseen(self._seats.guild(guild_id))
-        self._ledger.shift(move, self._now)
+        self._ledger.shift(by, self._now, self._earlier_until)
 
     def compare(
         self, rows: Iterable[VoiceSession], mark: int, now: int, *, waiting: Container[int] = ()
@@ -494,6 +498,7 @@ class Tracker:
         moments += [stay.started_at for stay in restored]
         self._now = now = max([now, *(moment for moment in moments if moment <= now + NEAR_MS)])
         self.sight.watermark = past(self.sight.watermark, now)
+        self._earlier_until = self.sight.watermark or 0
         self.presence.recall((), {}, self.sight.watermark, now)
         for guild in self._guilds.values():
             guild.unseen = guild.unseen._replace(since=past(guild.unseen.since, now) or NEVER)

@@ -296,27 +296,6 @@ def test_the_clock_is_set_while_people_are_in_voice(world: Harness, by: int) -> 
     assert world.compare() == {}
 
 
-def test_a_stay_older_than_what_is_remembered(world: Harness) -> None:
-    """What is forgotten stands where it is, so the stay behind it cannot begin earlier: it says that it did."""
-    world.state(ADA, DESK)
-    world.state(BOB, SOFA, flags=1)
-    world.pass_ms(60_000)
-    world.state(ADA, SOFA, flags=1)
-    world.pass_ms(3 * HOUR)
-    world.state(ADA, SOFA)
-    world.state(BOB, None)
-    world.pass_ms(1000)
-    moved(world, -10_000)
-    world.pass_ms(5000)
-    world.state(ADA, None)
-    row, bob = world.rows(ADA)[-1], world.rows(BOB)[-1]
-    assert (row["started_at"], row["ended_at"]) == (NOON + 60_000, NOON + 3 * HOUR + 56_000)
-    assert (row["started_within_ms"], row["ended_within_ms"]) == (10_000, 0)
-    assert row["muted_ms"] <= row["ended_at"] - row["started_at"]
-    assert bob["ended_at"] - bob["started_at"] + bob["started_within_ms"] == 3 * HOUR + 60_000
-    assert bob["muted_ms"] <= bob["ended_at"] - bob["started_at"]
-
-
 @pytest.mark.parametrize("steps", [(10_000, -10_000), (-10_000, 10_000), (7000, 7000), (-3000, -3000)])
 def test_the_clock_is_set_twice(world: Harness, steps: tuple[int, int]) -> None:
     """Both ways, with a new stay in between."""
@@ -379,6 +358,59 @@ def test_a_number_that_was_left_out_before_the_clock_was_set(world: Harness, by:
     world.pass_ms(1000)
     world.state(ADA, SOFA)
     assert [row["started_within_ms"] for row in world.rows(ADA)] == [0, 61_000]
+
+
+@pytest.mark.parametrize("by", [-10_000, 10_000])
+def test_a_stay_of_many_hours_keeps_its_length(world: Harness, by: int) -> None:
+    """However much of what came before it has been forgotten; and so does what it was muted."""
+    world.state(ADA, DESK, flags=1)
+    world.pass_ms(3 * HOUR)
+    world.state(ADA, DESK)
+    world.read_consent()
+    world.pass_ms(3 * HOUR)
+    moved(world, by)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    (row,) = world.rows(ADA)
+    assert lengths(world, ADA) == [6 * HOUR + 5000]
+    assert (row["started_within_ms"], row["ended_within_ms"], row["muted_ms"]) == (0, 0, 3 * HOUR)
+
+
+def test_a_stay_says_what_it_lost_to_one_that_is_forgotten(world: Harness) -> None:
+    """What ended when it began stands in the service, where nobody moves it: it cannot begin before that."""
+    world.state(ADA, SOFA)
+    world.pass_ms(1000)
+    world.state(ADA, DESK, flags=1)
+    world.pass_ms(2000)
+    world.state(ADA, DESK)
+    world.pass_ms(3 * HOUR)
+    world.read_consent()
+    moved(world, -10_000)
+    world.pass_ms(5000)
+    world.state(ADA, None)
+    sofa, desk = world.rows(ADA)
+    assert lengths(world, ADA) == [1000, 3 * HOUR - 3000]
+    assert (sofa["ended_within_ms"], desk["started_within_ms"], desk["ended_within_ms"]) == (0, 10_000, 0)
+    assert desk["muted_ms"] <= desk["ended_at"] - desk["started_at"]
+
+
+def test_the_clock_is_set_back_by_more_than_this_run_is_old(world: Harness) -> None:
+    """What an earlier run stored ended before: all that was seen since then moves, and time does not stand still."""
+    world.restart()
+    world.pass_ms(3 * HOUR)
+    world.connect({GUILD: {}})
+    world.state(ADA, DESK)
+    world.pass_ms(1000)
+    moved(world, -2 * HOUR)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.pass_ms(1000)
+    world.state(ADA, None)
+    assert world.times(ADA) == [
+        (DESK, HOUR, HOUR + 2000, "joined", "switched"),
+        (SOFA, HOUR + 2000, HOUR + 3000, "switched", "left"),
+    ]
+    assert {row["started_within_ms"] + row["ended_within_ms"] for row in world.rows()} == {0}
 
 
 def test_an_unwritten_switch_and_a_clock_that_is_set(world: Harness) -> None:
@@ -509,6 +541,24 @@ def test_discords_clock_is_set_after_an_opt_out(world: Harness, by: int) -> None
     ends = [row["ended_at"] for row in world.rows(ADA)]
     assert lengths(world, ADA) in ([30_000], [20_000], [30_000 - max(by, 0)])
     assert ends[0] <= NOON + 30_000
+
+
+@pytest.mark.parametrize("decision", ["out", "erase", "not recorded"])
+def test_what_came_after_an_opt_out_was_read_stays_after_it(world: Harness, decision: str) -> None:
+    """Discord's clock is set back to before that, and what was seen in between moves with it: it is not recorded."""
+    world.pass_ms(60_000)
+    if decision == "not recorded":
+        world.record(SOFA, False)
+    else:
+        world.decide(ADA, decision)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.pass_ms(3000)
+    world.state(ADA, None)
+    world.pass_ms(1000)
+    moved(world, -10_000)
+    world.pass_ms(20_000)
+    assert world.rows(ADA) == []
 
 
 # --- what an earlier run left ---
@@ -698,7 +748,7 @@ async def test_a_machine_starts_with_a_wrong_clock(
         await soon(lambda: wall_clock() > joined_at + 1200, what="a second, to which the clock is right, has passed")
         await stage.decide(stage.ada, "out")
         await stage.followed(listener, stage.ada, is_in=False)
-        await stage.moment()  # a decision that the listener's clock has ahead of it counts from when it is read
+        await stage.moment()  # what comes in the millisecond of the reading has not come after it
         wrong[0] = 0.0
         stage.discord.switch(stage.ada, stage.sofa)
         await stage.moment()
@@ -710,12 +760,13 @@ async def test_a_machine_starts_with_a_wrong_clock(
         assert difference(listener) == pytest.approx(0, abs=1.1)
         assert caplog.text.count("this machine's clock is") == 1
     true = {(stay["user_id"], stay["channel_id"]): stay for stay in stage.discord.stays()}
-    ada, bob = rows[stage.ada], rows[stage.bob]
-    assert ada["ended_by"] == "opted_out"
-    assert ada["started_at"] == pytest.approx(true[stage.ada, stage.desk]["started_at"], abs=1100 + SLACK_MS)
-    assert ada["ended_at"] <= true[stage.ada, stage.desk]["ended_at"]
-    assert bob["started_at"] == pytest.approx(true[stage.bob, stage.desk]["started_at"], abs=1100 + SLACK_MS)
-    assert bob["ended_at"] == pytest.approx(true[stage.bob, stage.desk]["ended_at"], abs=1100 + SLACK_MS)
+    ada, ada_sat = rows[stage.ada], true[stage.ada, stage.desk]
+    bob, bob_sat = rows[stage.bob], true[stage.bob, stage.desk]
+    # Where a busy machine read the switch late, nobody knows which came first; then the row says so.
+    assert (ada["ended_by"], ada["ended_within_ms"]) == ("opted_out", 0) or ada["ended_within_ms"] > 0
+    assert ada["ended_at"] <= ada_sat["ended_at"]
+    for row, sat, edge in ((ada, ada_sat, "started"), (bob, bob_sat, "started"), (bob, bob_sat, "ended")):
+        assert abs(row[f"{edge}_at"] - sat[f"{edge}_at"]) <= row[f"{edge}_within_ms"] + 1100 + SLACK_MS
 
 
 @pytest.mark.parametrize("by", [-10_000, 10_000])
@@ -734,9 +785,10 @@ async def test_discords_clock_is_set_while_somebody_is_in_voice(stage: Scene, by
         await soon(lambda: stage.seated(listener) == 0)
         sat = (time.monotonic() - begun) * 1000
         (row,) = await stage.settled(listener, stays=1)
-    assert row["ended_at"] - row["started_at"] == pytest.approx(sat, abs=SLACK_MS)
+    doubt = row["started_within_ms"] + row["ended_within_ms"]  # where a busy machine read frames late
+    assert row["ended_at"] - row["started_at"] == pytest.approx(sat, abs=SLACK_MS + doubt)
     if by > 0:
-        assert row["ended_at"] == pytest.approx(stage.discord.now(), abs=1100 + SLACK_MS)
+        assert row["ended_at"] == pytest.approx(stage.discord.now(), abs=1100 + SLACK_MS + doubt)
 
 
 async def test_an_earlier_run_could_not_hear_discord(stage: Scene, caplog: pytest.LogCaptureFixture) -> None:

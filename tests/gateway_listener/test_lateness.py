@@ -194,3 +194,17 @@ def test_an_opt_out_among_frames_read_late_is_looked_at_again(world: Harness) ->
     world.pass_ms(1000)
     world.ack()
     assert [row["ended_at"] for row in world.rows() if row["user_id"] == BOB] == [decided]
+
+
+def test_who_moves_on_in_frames_read_late_may_have_done_so_before_their_opt_out(world: Harness) -> None:
+    """Nobody knows which came first: the session ends where frames were last read in time, and reaches no further than
+    to the opt-out."""
+    awake = world.now
+    world.late_since = awake
+    world.pass_ms(9000)
+    world.opt_out(ADA)
+    world.pass_ms(1000)
+    world.state(ADA, SOFA)
+    world.state(ADA, None)
+    (desk,) = world.rows()
+    assert (desk["ended_at"], desk["ended_by"], desk["ended_within_ms"]) == (awake, "switched", 9000)

@@ -10,8 +10,8 @@ from gateway_listener import frames
 from gateway_listener.consent import Decision
 from gateway_listener.edge import Edge
 from gateway_listener.flags import FlagHistory
-from gateway_listener.ledger import REMEMBERED_MS, Ledger
-from gateway_listener.stays import Stay
+from gateway_listener.ledger import Ledger
+from gateway_listener.stays import REMEMBERED_MS, Stay
 from tests.gateway_listener.evening import Evening
 from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
 

@@ -8,7 +8,8 @@ import pytest
 
 from gateway_listener import frames
 from gateway_listener.frames import Frame
-from gateway_listener.ledger import MOST_REMEMBERED, REMEMBERED_MS
+from gateway_listener.ledger import MOST_REMEMBERED
+from gateway_listener.stays import REMEMBERED_MS
 from tests.gateway_listener.harness import ADA, BOB, DESK, GUILD, NOON, Harness
 
 HOUR = 60 * 60 * 1000

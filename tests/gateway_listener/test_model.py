@@ -18,12 +18,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gateway_listener.stays import REMEMBERED_MS
 from tests.gateway_listener.harness import AFK, DESK, NOON, SOFA
 from tests.gateway_listener.judge import differences
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, STAGE, UNKNOWN
 from tests.gateway_listener.small_world import SmallWorld
 from tests.gateway_listener.sums import wrong_afk, wrong_sums
-from tests.gateway_listener.watcher import REMEMBERED_MS, Watcher
+from tests.gateway_listener.watcher import Watcher
 
 EXAMPLES = int(os.environ.get("LISTENER_EXAMPLES", "200"))
 STEPS = int(os.environ.get("LISTENER_STEPS", "50"))

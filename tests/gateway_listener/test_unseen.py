@@ -6,7 +6,7 @@ import pytest
 
 from db_client.records import GuildSight, VoiceSession, Watermark
 from gateway_listener import frames
-from gateway_listener.ledger import REMEMBERED_MS
+from gateway_listener.stays import REMEMBERED_MS
 from tests.gateway_listener.harness import ADA, BOB, CAT, DESK, GUILD, NOON, SOFA, Harness
 
 OTHER = GUILD * 3

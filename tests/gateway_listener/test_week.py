@@ -14,8 +14,9 @@ from db_client.records import Flags, Record
 from gateway_listener import frames
 from gateway_listener.flags import MOST_CHANGES, FlagHistory
 from gateway_listener.frames import Frame
-from gateway_listener.ledger import MOST_REMEMBERED, REMEMBERED_MS
+from gateway_listener.ledger import MOST_REMEMBERED
 from gateway_listener.recorder import Recorder
+from gateway_listener.stays import REMEMBERED_MS
 from tests.gateway_listener.evening import Evening, run_through
 from tests.gateway_listener.harness import ADA, BOB, DESK, GUILD, SOFA, Harness
 from tests.gateway_listener.judge import differences

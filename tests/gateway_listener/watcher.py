@@ -14,8 +14,8 @@ from db_client import reading_statements
 from db_client.records import VoiceSession
 from gateway_listener.clock import Clock
 from gateway_listener.frames import VoiceState
-from gateway_listener.ledger import REMEMBERED_MS
 from gateway_listener.notes import BASELINE, WATERMARK, remembered
+from gateway_listener.stays import REMEMBERED_MS
 from tests.gateway_listener.gateway import ACK, Gateway
 from tests.gateway_listener.harness import Harness
 from tests.gateway_listener.people import BOT, GUILDS, PEOPLE, People
