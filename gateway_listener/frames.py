@@ -109,10 +109,10 @@ class GuildUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class GuildUnread:
-    """Something about the guild cannot be read, or GUILD_CREATE lacks its voice states: who is in it, and in which
-    channels that count, is not known until its next roll call."""
+    """Something of the guild, which no person caused, cannot be read (or a GUILD_CREATE has no voice states): what is
+    true there is not known until its next roll call. None: of some guild, and nobody knows which."""
 
-    guild_id: int
+    guild_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,10 +305,10 @@ def _guild_update(data: Mapping[str, Any]) -> GuildChanged:
 
 
 def _channel_changed(data: Mapping[str, Any]) -> ChannelChanged | Seen:
-    channel = _channel(data)
-    if channel.kind not in NAMED_TYPES or data.get("guild_id") is None:
+    if data.get("guild_id") is None:
         return _SEEN
-    return ChannelChanged(snowflake(data["guild_id"]), channel)
+    channel = _channel(data)
+    return ChannelChanged(snowflake(data["guild_id"]), channel) if channel.kind in NAMED_TYPES else _SEEN
 
 
 def _channel_deleted(data: Mapping[str, Any]) -> ChannelDeleted | Seen:
@@ -327,6 +327,16 @@ _DISPATCHES: dict[str, Callable[[Any], Content]] = {
     "CHANNEL_CREATE": _channel_changed,
     "CHANNEL_UPDATE": _channel_changed,
     "CHANNEL_DELETE": _channel_deleted,
+}
+
+# Where the guild stands in what is about a guild, and about no person.
+_OF_A_GUILD = {
+    "GUILD_CREATE": "id",
+    "GUILD_UPDATE": "id",
+    "GUILD_DELETE": "id",
+    "CHANNEL_CREATE": "guild_id",
+    "CHANNEL_UPDATE": "guild_id",
+    "CHANNEL_DELETE": "guild_id",
 }
 
 
@@ -375,11 +385,10 @@ def _dispatch(frame: dict[str, Any]) -> Frame:
         malformed = Malformed(f"{kind}: {problem}")
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         malformed = Malformed(f"{kind}: {type(problem).__name__}")
-    data = frame.get("d")
-    guild_id = _id_of(data, "id" if make in (_guild_create, _guild_update) else "guild_id")
-    if make is not _voice_state and guild_id is not None:
-        return Frame(GuildUnread(guild_id), sequence)
-    malformed.user_id, malformed.guild_id, malformed.sequence = _id_of(data, "user_id"), guild_id, sequence
+    if kind in _OF_A_GUILD:
+        return Frame(GuildUnread(_id_of(frame.get("d"), _OF_A_GUILD[kind])), sequence)
+    malformed.user_id, malformed.guild_id = (_id_of(frame.get("d"), name) for name in ("user_id", "guild_id"))
+    malformed.sequence = sequence
     raise malformed
 
 

@@ -425,9 +425,13 @@ class Tracker:
         return {key: guild for key in self._guilds if (guild := self._known_guild(key)) is not None}
 
     def _roll_call(self, call: frames.RollCall, now: int) -> None:
+        unreadable = sum(map(self.tracks, call.unreadable))
+        if unreadable:
+            self.counts["unreadable"] += unreadable
+            self._guild_unread(frames.GuildUnread(call.guild_id), now)
+            return
         guild = self._seats.guild(call.guild_id)
         self.presence.arrived(call.guild_id)
-        self.counts["unreadable"] += sum(map(self.tracks, call.unreadable))
         self._naming.called(guild, call, now)
         self._seats.roll_call(guild, call, now)
         self._forget_unseen(guild.guild_id)
@@ -438,9 +442,9 @@ class Tracker:
         self._lose_sight(self._seats.guild(outage.guild_id), now)
 
     def _guild_unread(self, unread: frames.GuildUnread, now: int) -> None:
-        self.presence.arrived(unread.guild_id)
-        self._lose_sight(self._seats.guild(unread.guild_id), now)
-        self.wants_renewal = "a guild that cannot be read"
+        if unread.guild_id is not None:
+            self.presence.arrived(unread.guild_id)
+        self.lose(unread.guild_id, "something of a server could not be read", now)
 
     def _guild_gone(self, gone: frames.GuildGone, now: int) -> None:
         guild = self._guilds.get(gone.guild_id)

@@ -210,6 +210,29 @@ def test_a_number_that_is_left_out_tells_of_no_guild_that_strangers_alone_know(w
     assert f"unseen:{GUILD * 5}" not in world.notes
 
 
+@pytest.mark.parametrize("guild_id", [GUILD, None])
+def test_what_cannot_be_read_of_a_guild_asks_for_a_fresh_session(world: Harness, guild_id: int | None) -> None:
+    """It is unseen until its roll call, as everything is if nobody can say which guild it was."""
+    world.see(frames.GuildUnread(guild_id))
+    assert world.tracker.figures()["unseen_guilds"] == (1 if guild_id else 2)
+    assert world.tracker.wants_renewal
+    lost_at = world.now
+    world.pass_ms(5000)
+    world.connect({GUILD: {}})
+    (row,) = world.rows(ADA)
+    assert (row["ended_at"], row["ended_by"]) == (lost_at, "roll_call")
+    assert row["ended_within_ms"] >= 5000
+
+
+@pytest.mark.parametrize("user", [ADA, BOB])
+def test_a_roll_call_with_somebody_who_cannot_be_read(world: Harness, user: int) -> None:
+    """Nobody knows where they are: it is none, unless they are not in; then nothing is different."""
+    world.see(frames.RollCall(GUILD, "Study room", None, (), (), unreadable=(user,)))
+    assert bool(world.tracker.wants_renewal) == (user == ADA)
+    assert world.tracker.figures()["unseen_guilds"] == (user == ADA)
+    assert [row["ended_at"] is None for row in world.rows(ADA)] == [user == ADA]
+
+
 def test_after_a_jump_who_is_still_there_goes_on(world: Harness) -> None:
     """As after any gap within the tolerance; and what follows is exact again."""
     jump(world, VoiceState(GUILD, ADA, DESK, 1))
