@@ -15,8 +15,8 @@ import json
 import logging
 import random
 import sys
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -40,6 +40,8 @@ from gateway_listener.frames import (
     value_of,
     voice_state_of,
 )
+from gateway_listener.heartbeat import Heartbeat
+from gateway_listener.pace import DAY_MS, StartLimit, identify_wait, moments, pause_before, renewal_wait
 from gateway_listener.settings import WHERE_IT_IS, Settings
 from program.logs import cause
 
@@ -47,16 +49,6 @@ log = logging.getLogger(__name__)
 
 # The event loop is to come round so often (seconds).
 TURN_EVERY = 0.2
-# Heartbeats that are sent only to know have such a distance (milliseconds); Discord allows 120 messages a minute.
-ASK_EVERY_MS = 1000
-
-HOUR_MS = 60 * 60 * 1000
-DAY_MS = 24 * HOUR_MS
-# Discord resets the token of a bot that sends more IDENTIFYs in a day; what /gateway/bot says counts before this.
-# https://discord.com/developers/docs/events/gateway#session-start-limit-object
-A_DAY = 1000
-# So many IDENTIFYs within an hour are only a pause apart. The last so many of a shard are spread until the reset.
-FREE_AN_HOUR, RESERVE = 10, 20
 # While the next IDENTIFY is waited for, Discord is asked again after so long (seconds); from `TELL_FROM` on it is said.
 ASK_LIMIT_EVERY, TELL_FROM = 300.0, 20.0
 
@@ -100,205 +92,6 @@ class GatewayLost(Exception):
     """The gateway was out of reach for too long: this process is to be started again. The text says so."""
 
 
-# --- one connection's heartbeats ---
-
-
-class _Beat(NamedTuple):
-    """A heartbeat that was sent and not acknowledged; what it finds in its way may be as old as `clear_at`."""
-
-    sent_at: int
-    clear_at: int
-
-
-class Heartbeat:
-    """The heartbeats of one connection: when one is due, whether the other side is dead, whether frames are read late.
-
-    Discord gives voice states no time of their own, so a moment is when its frame was read. After a sleep of the
-    machine, a stall of the process, a long burst, or on a network that stood still, frames are read late, and nothing
-    in them says so. What does say so: the event loop that did not come round in time, and a heartbeat whose ACK is not
-    there in time. From the first such sign until the ACK of a heartbeat sent after it, what is read may be as old as
-    the last moment at which all was well: an ACK comes behind everything that Discord sent before it.
-
-    `since` is None while frames are read as they come, else the last moment up to which they were. Pure; times are
-    milliseconds of a clock that only runs forward.
-    """
-
-    def __init__(self, now: int, *, late_ms: int, answer_within_ms: int = 30_000) -> None:
-        self.since: int | None = None
-        self.interval: int | None = None
-        """As HELLO said; None before."""
-        self.opened_at: int | None = None
-        """When READY or RESUMED came."""
-        self._late_ms = late_ms
-        self._answer_within = answer_within_ms
-        self._began_at = self._turned_at = self._heard_at = self._hello_at = self._asked_at = now
-        self._in_time = True
-        self._wanted = self._opening = False
-        self._beats: deque[_Beat] = deque()
-        self._until: _Beat | None = None
-        """The heartbeat whose ACK ends the lateness; None: it is still to be sent."""
-
-    def hello(self, interval_ms: int, now: int) -> None:
-        """HELLO: from here on the loop's turns tell."""
-        self.interval, self.since = interval_ms, None
-        self._hello_at = self._heard_at = self._turned_at = self._asked_at = now
-
-    def opened(self, now: int) -> None:
-        """READY or RESUMED: much may follow at once, and a heartbeat shows when it is through."""
-        self.opened_at, self._opening = now, True
-
-    def wanted(self) -> None:
-        """Discord asks for a heartbeat."""
-        self._wanted = True
-
-    def turned(self, now: int) -> bool:
-        """The event loop has come round; True if a heartbeat is to be sent now."""
-        self._look(now)
-        self._in_time = now - self._turned_at <= self._late_ms
-        self._turned_at = now
-        if self.interval is None:
-            return False
-        waited = now - self._asked_at
-        unasked = self.since is not None and self._until is None
-        if self._wanted or self._opening or waited >= self.interval or (unasked and waited >= ASK_EVERY_MS):
-            self._asked_at = now
-            return True
-        return False
-
-    def read(self, now: int) -> int | None:
-        """Something is read now; since when it may have waited, None if it has not."""
-        self._look(now)
-        return self.since
-
-    def heard(self, now: int) -> None:
-        """What is read now may tell how long a later heartbeat's way had been free. (No stranger caused it.)"""
-        self._heard_at = now
-
-    def beat(self, now: int) -> None:
-        """A heartbeat is sent."""
-        beat = _Beat(now, self._hello_at if self._opening else self._heard_at)
-        self._beats.append(beat)
-        self._wanted = self._opening = False
-        if self.since is not None and self._until is None:
-            self._until = beat
-
-    def acknowledged(self) -> None:
-        """An ACK has been read: it is the oldest heartbeat's, as none names its own."""
-        if self._beats and self._beats.popleft() is self._until:
-            self.since = self._until = None
-
-    def complaint(self, now: int) -> str | None:
-        """Why the connection must be made anew, or None; never before what waits has been read.
-
-        https://discord.com/developers/docs/events/gateway#heartbeat-interval
-        """
-        if not self._in_time:
-            return None
-        if self.opened_at is None and now - self._began_at > self._answer_within:
-            return f"neither READY nor RESUMED within {self._answer_within / 1000:g} s"
-        if self.interval is not None and self._beats and now - self._beats[0].sent_at >= self.interval:
-            return "a heartbeat was not acknowledged before the next"
-        return None
-
-    def _look(self, now: int) -> None:
-        if now - self._turned_at > self._late_ms:
-            self.since = self._turned_at if self.since is None else self.since
-            self._until = None
-        elif self._beats and self.since is None and now - self._beats[0].sent_at > self._late_ms:
-            self.since, self._until = self._beats[0].clear_at, self._beats[0]
-
-
-# --- when the next attempt is made ---
-
-
-class StartLimit(NamedTuple):
-    """How many sessions the bot, with all its shards, may still begin, and after how long (milliseconds) it is more."""
-
-    remaining: int
-    reset_after: int
-    max_concurrency: int
-
-    @classmethod
-    def of(cls, answer: object) -> StartLimit | None:
-        """What GET /gateway/bot answers; None if it does not say."""
-        said = answer.get("session_start_limit") if isinstance(answer, dict) else None
-        if not isinstance(said, dict):
-            return None
-        numbers: list[Any] = [said.get(name) for name in cls._fields]
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            return None
-        remaining, reset_after, max_concurrency = numbers
-        return cls(remaining, min(reset_after, DAY_MS), max(1, max_concurrency))
-
-
-def identify_wait(
-    spent: Sequence[int],
-    limit: StartLimit | None,
-    now: int,
-    *,
-    shard: tuple[int, int] = (0, 1),
-    pause_ms: int = 5000,
-    turned_away: bool = False,
-) -> int:
-    """For how long (milliseconds) the next IDENTIFY is still to wait.
-
-    `spent` are this shard's own IDENTIFYs of the last day, oldest first; `shard` its number and the count; `limit` is
-    None if Discord did not say it: then all shards are taken to have sent as many as this one. The pause grows with
-    what was spent in the last hour; the last ones of a day are spread evenly until the reset, among all shards;
-    and none is sent beyond what remains. Shards that Discord wants one after another cannot see each other: one
-    that was `turned_away` (op 9) takes its turn by the clock.
-    """
-    shard_id, shard_count = shard
-    begun = spent[0] if spent else now
-    remaining, reset_after, concurrency = limit or (A_DAY - shard_count * len(spent), begun + DAY_MS - now, 1)
-    if remaining <= 0:
-        return max(reset_after, pause_ms)
-    if not spent:
-        return 0
-    apart = pause_ms * max(1, sum(now - moment < HOUR_MS for moment in spent) - FREE_AN_HOUR + 1)
-    if remaining < RESERVE * shard_count:
-        apart = max(apart, min(reset_after, shard_count * reset_after // remaining))
-    at = max(now, spent[-1] + apart)
-    return (_own_turn(at, shard_id, shard_count, concurrency, 2 * pause_ms) if turned_away else at) - now
-
-
-def _own_turn(at: int, shard_id: int, shard_count: int, concurrency: int, turn_ms: int) -> int:
-    """`at`, or the next moment after it that is in the first half of a turn of this shard's.
-
-    Those with the same `shard_id % max_concurrency` take turns: https://discord.com/developers/docs/events/gateway
-    """
-    peers = len(range(shard_id % concurrency, shard_count, concurrency))
-    turn, within = divmod(at, turn_ms)
-    ahead = (shard_id // concurrency - turn) % peers
-    if peers == 1 or (ahead == 0 and within <= turn_ms // 2):
-        return at
-    return (turn + (ahead or peers)) * turn_ms
-
-
-def renewal_wait(renewed: Sequence[int], now: int, *, pause_ms: int = 5000) -> int:
-    """For how long a connection that lives must wait until it is given up for a fresh session, after those of the last
-    day: what goes wrong at every roll call must not make everybody unseen over and over, so the pause grows fourfold,
-    to an hour."""
-    return max(0, renewed[-1] + min(HOUR_MS, pause_ms << 2 * min(len(renewed), 8)) - now) if renewed else 0
-
-
-def moments(text: str) -> list[int]:
-    """The note of when IDENTIFYs were sent; what cannot be read is an empty one."""
-    try:
-        return sorted(int(moment) for moment in json.loads(text or "[]"))
-    except (ValueError, TypeError):
-        return []
-
-
-def pause_before(attempt: int, chance: float, longest: float) -> float:
-    """Seconds before that attempt since the last connection that worked, 1 the first: any time up to twice as long as
-    before, at most `longest`; `chance` is a random number from 0 to 1."""
-    return chance * min(longest, 2.0 ** min(attempt, 16))
-
-
-# --- the connection ---
-
-
 class _Session(NamedTuple):
     """What RESUME needs."""
 
@@ -310,13 +103,13 @@ class _Session(NamedTuple):
 class _Ended(Exception):
     """The connection has ended, for a reason that is not an error; the text names it."""
 
-    def __init__(self, cause: str, *, resumable: bool = True) -> None:
+    def __init__(self, why: str, *, resumable: bool = True) -> None:
         self.resumable = resumable
-        super().__init__(cause)
+        super().__init__(why)
 
 
 class _Mistake(Exception):
-    """Our own code failed over a frame: `run` raises `problem`."""
+    """Our own code failed: `run` raises `problem`."""
 
     def __init__(self, problem: Exception) -> None:
         self.problem = problem
@@ -416,9 +209,11 @@ class Gateway:
         self._address = settings.gateway_url or str(discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY)
         self._on_frame, self._on_malformed, self._on_hang_up = on_frame, on_malformed, on_hang_up
         self._on_login = on_login
-        self._spent = moments(spent)
-        self._note_spent = note_spent
-        self._clock, self._now, self._ms = clock, clock.now, clock.steady_ms
+        self._noted, self._note_spent = spent, note_spent
+        self._spent: list[int] = []
+        """When this shard sent IDENTIFY in the last day, by `_ms`: what lies between two is not another if the clock is
+        set."""
+        self._clock, self._ms = clock, clock.steady_ms
         self._http_trace = http_trace
         self._stopping = stopping
         self._client: discord.Client | None = None
@@ -429,7 +224,8 @@ class Gateway:
         self._unanswered = self._unreached = 0
         self._reached_at = self._ms()
         """When the gateway was last in reach; waiting for the limit does not count."""
-        self._worked_ms = 0
+        self._attempt = 1
+        """Which one the next is since a connection that worked."""
         self._turned_away = False
         self._renewal: str | None = None
         self._renewed: list[int] = []
@@ -447,20 +243,21 @@ class Gateway:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({going, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if going.done():
-                going.result()
-        except _Mistake as mistake:
-            raise mistake.problem from None
         finally:
             going.cancel()
             stopping.cancel()
             await asyncio.gather(going, stopping, return_exceptions=True)
             if self._client is not None:
                 await _within(HANG_UP_WITHIN, self._client.close())
+        if not going.cancelled():
+            try:
+                going.result()
+            except _Mistake as mistake:
+                raise mistake.problem from None
 
-    def renew(self, cause: str) -> None:
+    def renew(self, why: str) -> None:
         """Asks for a fresh session: something was lost on this one. Until its pace allows it, this one goes on."""
-        self._renewal = self._renewal or cause
+        self._renewal = self._renewal or why
 
     def late_since(self) -> int | None:
         """Since when what is read now may have waited (milliseconds since 1970 UTC); None: it has not."""
@@ -509,20 +306,16 @@ class Gateway:
     # --- one attempt after another ---
 
     async def _go(self) -> None:
-        attempt = 0
         while True:
-            self._worked_ms = 0
-            cause = ""
-            if self._client is None:
-                cause = await self._tried(self._log_in)
-                if not cause:
-                    await self._on_login(self._application_id)
-            if not cause:
-                cause = await self._tried(self._connection)
+            if self._client is not None:
+                end = await self._tried(self._connection())
+            elif not (end := await self._tried(self._log_in())):
+                await self._on_login(self._application_id)
+                continue
             unseen = (self._ms() - self._reached_at) / 1000
             if unseen > self._timing.unseen_too_long:
                 raise GatewayLost(
-                    f"The gateway has been out of reach for {unseen:.0f} s (the last attempt: {cause}): this process"
+                    f"The gateway has been out of reach for {unseen:.0f} s (the last attempt: {end}): this process"
                     " ends, to be started again."
                 )
             if self._unanswered >= PATIENCE or unseen > self._timing.resume_within:
@@ -530,20 +323,19 @@ class Gateway:
             elif self._session is not None and self._unreached >= PATIENCE:
                 self._session = self._session._replace(address=self._address)
             self.counts["reconnects"] += 1
-            attempt = 0 if self._worked_ms >= WORKED_MS else attempt + 1
-            pause = pause_before(attempt, random.random(), self._timing.longest_pause) if attempt else 0.0
-            log.info("the gateway connection is made anew", extra={"cause": cause, "after": f"{pause:.1f} s"})
+            pause = pause_before(self._attempt, random.random(), self._timing.longest_pause)
+            self._attempt += 1
+            log.info("the gateway connection is made anew", extra={"cause": end, "after": f"{pause:.1f} s"})
             await asyncio.sleep(pause)
 
-    async def _tried(self, attempt: Callable[[], Awaitable[None]]) -> str:
+    async def _tried(self, attempt: Awaitable[None]) -> str:
         """Makes one attempt; what came of it, empty if it succeeded. What that means for the session is noted."""
         try:
-            await attempt()
+            await attempt
         except _Ended as end:
             if not end.resumable:
                 self._turned_away = self._session is None
                 self._session = None
-                self._reached_at = self._ms()  # it has answered, though not as one would like
             return str(end)
         except discord.gateway.ReconnectWebSocket:
             code = self._socket.socket.close_code if self._socket else None
@@ -572,6 +364,8 @@ class Gateway:
             if client.application_id is None:
                 raise _Ended("no application")
             self._client, self._application_id = client, client.application_id
+            # Discord's time is known now, in which they are noted.
+            self._spent = [moment - self._clock.at(0) for moment in moments(self._noted, self._clock.now())]
         finally:
             if self._client is None:
                 await _within(HANG_UP_WITHIN, client.close())
@@ -614,7 +408,7 @@ class Gateway:
         while heart.interval is None:
             await ws.poll_event()
         if session is None:
-            self._spend()
+            _ours(self._spend)
             await ws.send_as_json({"op": ws.IDENTIFY, "d": self._identify()})
         else:
             ws.go_on(session)
@@ -643,10 +437,10 @@ class Gateway:
             now = self._ms()
             self._renewed = [moment for moment in self._renewed if now - moment < DAY_MS]
             if renewal_wait(self._renewed, now, pause_ms=self._pause_ms) <= 0:
-                cause, self._renewal = self._renewal, None
+                why, self._renewal = self._renewal, None
                 self._renewed.append(now)
                 self.counts["renewals"] += 1
-                raise _Ended(cause, resumable=False)
+                raise _Ended(why, resumable=False)
 
     async def _hang_up(self, heart: Heartbeat) -> None:
         """Closes the connection so that the session can be resumed, if it is to go on, and remembers it."""
@@ -654,13 +448,15 @@ class Gateway:
         self._heart = None
         self._told_late = False
         if heart.opened_at is not None:
-            self._worked_ms, self._reached_at = now - heart.opened_at, now
+            self._reached_at = now
+            if now - heart.opened_at >= WORKED_MS:
+                self._attempt = 0
             self._unanswered = self._unreached = 0
         elif heart.interval is not None:
             self._unanswered += 1
         else:
             self._unreached += 1
-        self._on_hang_up()
+        _ours(self._on_hang_up)
         if ws is not None:
             self._session = ws.session or self._session
             await _within(HANG_UP_WITHIN, ws.close(1000 if self._stopping.is_set() else 4000))
@@ -668,10 +464,7 @@ class Gateway:
     # --- what comes in, and when ---
 
     def _hear(self, heart: Heartbeat, received: object) -> None:
-        try:
-            self._take(heart, received)
-        except Exception as problem:
-            raise _Mistake(problem) from problem
+        _ours(self._take, heart, received)
 
     def _take(self, heart: Heartbeat, received: object) -> None:
         try:
@@ -729,11 +522,11 @@ class Gateway:
         told = False
         while True:
             limit = await self._start_limit()
-            self._forget_spent()
+            spent = self._spent_today()
             wait_ms = identify_wait(
-                self._spent,
+                spent,
                 limit,
-                self._now(),
+                self._clock.now(),
                 shard=(self._settings.shard_id, self._settings.shard_count),
                 pause_ms=self._pause_ms,
                 turned_away=self._turned_away,
@@ -742,7 +535,7 @@ class Gateway:
                 return
             if wait_ms > TELL_FROM * 1000 and not told:
                 told = True
-                figures = {"seconds": wait_ms // 1000, "sent": len(self._spent), "left": limit and limit.remaining}
+                figures = {"seconds": wait_ms // 1000, "sent": len(spent), "left": limit and limit.remaining}
                 log.warning(
                     "a fresh session is waited for, so that Discord's limit of IDENTIFYs lasts: something makes the"
                     " bot start over and over, look further up in the log",
@@ -750,32 +543,38 @@ class Gateway:
                 )
             waiting_since = self._ms()
             self.waits = True
-            try:
-                await asyncio.sleep(min(wait_ms / 1000, ASK_LIMIT_EVERY))
-            finally:
-                self.waits = False
-                self._reached_at += self._ms() - waiting_since
+            await asyncio.sleep(min(wait_ms / 1000, ASK_LIMIT_EVERY))
+            self.waits = False
+            self._reached_at += self._ms() - waiting_since
 
     async def _start_limit(self) -> StartLimit | None:
         """What Discord says of how many IDENTIFYs are left, if it answers; raises GatewayRefused for the token."""
         try:
-            return StartLimit.of(await self._ask("/gateway/bot"))
-        except discord.HTTPException as problem:
-            if problem.status == 401:
+            answer = await self._ask("/gateway/bot")
+        except Exception as problem:  # noqa: BLE001 (whatever else comes of it is no answer)
+            if isinstance(problem, discord.HTTPException) and problem.status == 401:
                 raise GatewayRefused(TOKEN_REFUSED) from None
-        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
-            log.debug("Discord does not say how many IDENTIFYs are left")
-        return None
+            answer = None
+        return StartLimit.of(answer)
 
-    def _forget_spent(self) -> None:
-        now = self._now()
-        self._spent = [moment for moment in self._spent if now - DAY_MS < moment <= now]
+    def _spent_today(self) -> list[int]:
+        """When this shard sent IDENTIFY in the last day, as the clock shows it now."""
+        since = self._ms() - DAY_MS
+        self._spent = [moment for moment in self._spent if moment > since]
+        return [self._clock.at(moment) for moment in self._spent]
 
     def _spend(self) -> None:
-        self._forget_spent()
-        self._spent.append(self._now())
+        self._spent.append(self._ms())
         self.counts["identifies"] += 1
-        self._note_spent(json.dumps(self._spent, separators=(",", ":")))
+        self._note_spent(json.dumps(self._spent_today(), separators=(",", ":")))
+
+
+def _ours(act: Callable[..., None], *arguments: object) -> None:
+    """Does what is ours; what that raises is no failed attempt, whatever it looks like."""
+    try:
+        act(*arguments)
+    except Exception as problem:
+        raise _Mistake(problem) from problem
 
 
 async def _foreseen(act: Awaitable[None]) -> None:
@@ -791,7 +590,7 @@ async def _foreseen(act: Awaitable[None]) -> None:
 
 async def _within(seconds: float, act: Awaitable[object]) -> None:
     """Awaits it for so long; whatever goes wrong, what it was for is over."""
-    with contextlib.suppress(asyncio.TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
+    with contextlib.suppress(Exception):
         await asyncio.wait_for(act, seconds)
 
 

@@ -25,7 +25,8 @@ from db_client.statements import Statement
 from db_client.store import QueueStatistics
 from gateway_listener import health
 from gateway_listener.frames import VoiceState
-from gateway_listener.gateway import TURN_EVERY, Heartbeat
+from gateway_listener.gateway import TURN_EVERY
+from gateway_listener.heartbeat import Heartbeat
 from gateway_listener.listener import Listener
 from gateway_listener.notes import remembered
 from gateway_listener.outbox import Forget, Item

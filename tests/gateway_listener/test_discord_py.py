@@ -17,7 +17,8 @@ import discord.http
 import discord.utils
 import pytest
 
-from gateway_listener.gateway import Heartbeat, _Socket
+from gateway_listener.gateway import _Socket
+from gateway_listener.heartbeat import Heartbeat
 from tests.gateway_listener.running import Scene
 
 WebSocket = discord.gateway.DiscordWebSocket

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from gateway_listener.clock import Clock
+from gateway_listener.dates import dates
+from gateway_listener.gateway import Gateway, GatewayLost
 from gateway_listener.listener import Listener
 from gateway_listener.settings import Timing
 from tests.gateway_listener.running import QUICK, Scene, in_order
@@ -275,6 +280,103 @@ async def test_identify_never_answered(stage: Scene) -> None:
         await soon(lambda: tried(listener) >= 2)
         stage.discord.clear_faults()
         await stage.until_live(listener)
+
+
+def unreadable(discord: SimulatedDiscord) -> None:
+    """Every READY is one that nobody can read."""
+    discord.gateway._ready = lambda session: {"guilds": [{"id": "none"}]}  # type: ignore[method-assign]
+
+
+FOR_EVER: dict[str, Fault] = {
+    "op 9 true": lambda discord: discord.set_faults(identify_answer=True),
+    "op 9 false": lambda discord: discord.set_faults(identify_answer=False),
+    "HELLO and close": lambda discord: discord.set_faults(identify_answer=1001),
+    "READY never": lambda discord: discord.set_faults(ignore_identify=True),
+    "READY that cannot be read": unreadable,
+    "op 7": lambda discord: discord.set_faults(before_hello="reconnect"),
+}
+
+
+@pytest.mark.parametrize("fault", FOR_EVER.values(), ids=FOR_EVER.keys())
+async def test_whatever_answers_but_ready_or_resumed_is_out_of_reach(stage: Scene, fault: Fault) -> None:
+    """However Discord refuses every attempt, after the bounded time the process ends, to be started again."""
+    fault(stage.discord)
+    timing = replace(QUICK, answer_within=0.2, between_identifies=0.01, longest_pause=0.1, unseen_too_long=0.5)
+    with pytest.raises(GatewayLost, match="out of reach for"):
+        await asyncio.wait_for(Listener(stage.settings(timing=timing)).run(), 30)
+
+
+def gateway(stage: Scene, stopping: asyncio.Event, **calls: Any) -> Gateway:
+    """The connection alone, which calls nothing else."""
+
+    async def logged_in(application: int) -> None:
+        pass
+
+    clock = calls.setdefault("clock", Clock())
+    nothing = {"on_malformed": lambda problem: None, "on_hang_up": lambda: None, "note_spent": lambda text: None}
+    return Gateway(
+        stage.settings(),
+        spent="",
+        stopping=stopping,
+        http_trace=dates(clock.steady_ms, lambda *heard: None),
+        **{"on_frame": lambda *frame: True, "on_login": logged_in, **nothing, **calls},
+    )
+
+
+@pytest.mark.parametrize("by_s", [7200, -7200, -10 * 365 * 86_400])
+async def test_the_pace_of_identifies_is_not_touched_by_a_clock_that_is_set(stage: Scene, by_s: int) -> None:
+    """Whenever it is set, and however far: what was sent before it counts, at its distance, and is noted so."""
+    noted: list[str] = []
+    clock, stopping = Clock(), asyncio.Event()
+    held = gateway(stage, stopping, clock=clock, note_spent=noted.append)
+    running = asyncio.create_task(held.run())
+    await soon(lambda: len(noted) == 1, what="the first is noted")
+    clock._ahead += by_s * 1000
+    stage.discord.invalidate(False)
+    await soon(lambda: len(noted) == 2, what="the second is noted")
+    stopping.set()
+    await running
+    first, second = json.loads(noted[1])
+    assert 0 < second - first < 60_000
+    assert abs(clock.now() - second) < 60_000
+
+
+CALLED: dict[str, Fault] = {
+    "on_login": lambda discord: None,
+    "note_spent": lambda discord: None,
+    "on_frame": lambda discord: None,
+    "on_malformed": unreadable,
+    "on_hang_up": lambda discord: discord.set_faults(before_hello=1001),
+}
+
+
+@pytest.mark.parametrize("problem", [ValueError, ConnectionError, asyncio.TimeoutError])
+@pytest.mark.parametrize("called", CALLED)
+async def test_what_the_gateway_calls_is_no_attempt_that_failed(
+    stage: Scene, called: str, problem: type[Exception]
+) -> None:
+    """A mistake in it ends the gateway, and is raised as it is, also if it looks like a broken connection."""
+
+    def fails(*_: object) -> Any:
+        raise problem("ours")
+
+    CALLED[called](stage.discord)
+    with pytest.raises(problem, match="ours"):
+        await asyncio.wait_for(gateway(stage, asyncio.Event(), **{called: fails}).run(), 20)
+
+
+async def test_a_mistake_while_it_is_stopped_is_raised(stage: Scene) -> None:
+    """It would be nobody's else: who asked for the end would take it for a good one."""
+    stopping = asyncio.Event()
+
+    def fails() -> None:
+        raise ValueError("ours")
+
+    running = asyncio.create_task(gateway(stage, stopping, on_hang_up=fails).run())
+    await stage.discord.wait_connected()
+    stopping.set()
+    with pytest.raises(ValueError, match="ours"):
+        await asyncio.wait_for(running, 20)
 
 
 async def test_the_pauses_between_attempts_are_bounded(stage: Scene, caplog: pytest.LogCaptureFixture) -> None:

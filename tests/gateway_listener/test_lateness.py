@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_listener.gateway import Heartbeat
+from gateway_listener.heartbeat import Heartbeat
 from tests.gateway_listener.harness import ADA, BOB, DESK, GUILD, NOON, SOFA, Harness
 
 LATE = 500

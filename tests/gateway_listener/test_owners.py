@@ -35,8 +35,8 @@ from tests.waiting import eventually, soon
 FAILING = "tests.failing gateway_listener"
 WORKS = {
     "following consent": "gateway_listener.tracker:Tracker.decide",
-    "keeping time": "gateway_listener.gateway:Heartbeat.turned",
-    "an ACK": "gateway_listener.gateway:Heartbeat.acknowledged",
+    "keeping time": "gateway_listener.heartbeat:Heartbeat.turned",
+    "an ACK": "gateway_listener.heartbeat:Heartbeat.acknowledged",
     "reading a frame": "gateway_listener.tracker:Tracker.is_proof",
     "hanging up": "gateway_listener.tracker:Tracker.hang_up",
     "Discord's time": "gateway_listener.clock:Clock.heard",
