@@ -103,9 +103,9 @@ class _Session(NamedTuple):
 class _Ended(Exception):
     """The connection has ended, for a reason that is not an error; the text names it."""
 
-    def __init__(self, cause: str, *, resumable: bool = True) -> None:
+    def __init__(self, why: str, *, resumable: bool = True) -> None:
         self.resumable = resumable
-        super().__init__(cause)
+        super().__init__(why)
 
 
 class _Mistake(Exception):
@@ -114,14 +114,6 @@ class _Mistake(Exception):
     def __init__(self, problem: Exception) -> None:
         self.problem = problem
         super().__init__()
-
-
-def _call_ours(act: Callable[..., object], *arguments: object) -> None:
-    """Calls our own code: what fails there is no fault of the connection's, whatever its type."""
-    try:
-        act(*arguments)
-    except Exception as problem:
-        raise _Mistake(problem) from problem
 
 
 class _Socket(discord.gateway.DiscordWebSocket):
@@ -217,10 +209,11 @@ class Gateway:
         self._address = settings.gateway_url or str(discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY)
         self._on_frame, self._on_malformed, self._on_hang_up = on_frame, on_malformed, on_hang_up
         self._on_login = on_login
-        self._spent_before, self._spent = moments(spent), list[int]()
-        """When IDENTIFYs were sent by earlier runs (Discord's time) and by this one (steady milliseconds)."""
-        self._note_spent = note_spent
-        self._clock, self._now, self._ms = clock, clock.now, clock.steady_ms
+        self._noted, self._note_spent = spent, note_spent
+        self._spent: list[int] = []
+        """When this shard sent IDENTIFY in the last day, by `_ms`: what lies between two is not another if the clock is
+        set."""
+        self._clock, self._ms = clock, clock.steady_ms
         self._http_trace = http_trace
         self._stopping = stopping
         self._client: discord.Client | None = None
@@ -230,8 +223,9 @@ class Gateway:
         self._session: _Session | None = None
         self._unanswered = self._unreached = 0
         self._reached_at = self._ms()
-        """When a connection that had said READY or RESUMED ended; waiting for the limit does not count."""
-        self._worked_ms = 0
+        """When the gateway was last in reach; waiting for the limit does not count."""
+        self._attempt = 1
+        """Which one the next is since a connection that worked."""
         self._turned_away = False
         self._renewal: str | None = None
         self._renewed: list[int] = []
@@ -252,15 +246,18 @@ class Gateway:
         finally:
             going.cancel()
             stopping.cancel()
-            end, _ = await asyncio.gather(going, stopping, return_exceptions=True)
+            await asyncio.gather(going, stopping, return_exceptions=True)
             if self._client is not None:
                 await _within(HANG_UP_WITHIN, self._client.close())
-        if isinstance(end, Exception):
-            raise end.problem if isinstance(end, _Mistake) else end
+        if not going.cancelled():
+            try:
+                going.result()
+            except _Mistake as mistake:
+                raise mistake.problem from None
 
-    def renew(self, cause: str) -> None:
+    def renew(self, why: str) -> None:
         """Asks for a fresh session: something was lost on this one. Until its pace allows it, this one goes on."""
-        self._renewal = self._renewal or cause
+        self._renewal = self._renewal or why
 
     def late_since(self) -> int | None:
         """Since when what is read now may have waited (milliseconds since 1970 UTC); None: it has not."""
@@ -309,20 +306,16 @@ class Gateway:
     # --- one attempt after another ---
 
     async def _go(self) -> None:
-        attempt = 0
         while True:
-            self._worked_ms = 0
-            cause = ""
-            if self._client is None:
-                cause = await self._tried(self._log_in)
-                if not cause:
-                    await self._on_login(self._application_id)
-            if not cause:
-                cause = await self._tried(self._connection)
+            if self._client is not None:
+                end = await self._tried(self._connection())
+            elif not (end := await self._tried(self._log_in())):
+                await self._on_login(self._application_id)
+                continue
             unseen = (self._ms() - self._reached_at) / 1000
             if unseen > self._timing.unseen_too_long:
                 raise GatewayLost(
-                    f"The gateway has been out of reach for {unseen:.0f} s (the last attempt: {cause}): this process"
+                    f"The gateway has been out of reach for {unseen:.0f} s (the last attempt: {end}): this process"
                     " ends, to be started again."
                 )
             if self._unanswered >= PATIENCE or unseen > self._timing.resume_within:
@@ -330,15 +323,15 @@ class Gateway:
             elif self._session is not None and self._unreached >= PATIENCE:
                 self._session = self._session._replace(address=self._address)
             self.counts["reconnects"] += 1
-            attempt = 0 if self._worked_ms >= WORKED_MS else attempt + 1
-            pause = pause_before(attempt, random.random(), self._timing.longest_pause) if attempt else 0.0
-            log.info("the gateway connection is made anew", extra={"cause": cause, "after": f"{pause:.1f} s"})
+            pause = pause_before(self._attempt, random.random(), self._timing.longest_pause)
+            self._attempt += 1
+            log.info("the gateway connection is made anew", extra={"cause": end, "after": f"{pause:.1f} s"})
             await asyncio.sleep(pause)
 
-    async def _tried(self, attempt: Callable[[], Awaitable[None]]) -> str:
+    async def _tried(self, attempt: Awaitable[None]) -> str:
         """Makes one attempt; what came of it, empty if it succeeded. What that means for the session is noted."""
         try:
-            await attempt()
+            await attempt
         except _Ended as end:
             if not end.resumable:
                 self._turned_away = self._session is None
@@ -371,6 +364,8 @@ class Gateway:
             if client.application_id is None:
                 raise _Ended("no application")
             self._client, self._application_id = client, client.application_id
+            # Discord's time is known now, in which they are noted.
+            self._spent = [moment - self._clock.at(0) for moment in moments(self._noted, self._clock.now())]
         finally:
             if self._client is None:
                 await _within(HANG_UP_WITHIN, client.close())
@@ -413,7 +408,7 @@ class Gateway:
         while heart.interval is None:
             await ws.poll_event()
         if session is None:
-            self._spend()
+            _ours(self._spend)
             await ws.send_as_json({"op": ws.IDENTIFY, "d": self._identify()})
         else:
             ws.go_on(session)
@@ -442,10 +437,10 @@ class Gateway:
             now = self._ms()
             self._renewed = [moment for moment in self._renewed if now - moment < DAY_MS]
             if renewal_wait(self._renewed, now, pause_ms=self._pause_ms) <= 0:
-                cause, self._renewal = self._renewal, None
+                why, self._renewal = self._renewal, None
                 self._renewed.append(now)
                 self.counts["renewals"] += 1
-                raise _Ended(cause, resumable=False)
+                raise _Ended(why, resumable=False)
 
     async def _hang_up(self, heart: Heartbeat) -> None:
         """Closes the connection so that the session can be resumed, if it is to go on, and remembers it."""
@@ -453,13 +448,15 @@ class Gateway:
         self._heart = None
         self._told_late = False
         if heart.opened_at is not None:
-            self._worked_ms, self._reached_at = now - heart.opened_at, now
+            self._reached_at = now
+            if now - heart.opened_at >= WORKED_MS:
+                self._attempt = 0
             self._unanswered = self._unreached = 0
         elif heart.interval is not None:
             self._unanswered += 1
         else:
             self._unreached += 1
-        _call_ours(self._on_hang_up)
+        _ours(self._on_hang_up)
         if ws is not None:
             self._session = ws.session or self._session
             await _within(HANG_UP_WITHIN, ws.close(1000 if self._stopping.is_set() else 4000))
@@ -467,7 +464,7 @@ class Gateway:
     # --- what comes in, and when ---
 
     def _hear(self, heart: Heartbeat, received: object) -> None:
-        _call_ours(self._take, heart, received)
+        _ours(self._take, heart, received)
 
     def _take(self, heart: Heartbeat, received: object) -> None:
         try:
@@ -529,7 +526,7 @@ class Gateway:
             wait_ms = identify_wait(
                 spent,
                 limit,
-                self._now(),
+                self._clock.now(),
                 shard=(self._settings.shard_id, self._settings.shard_count),
                 pause_ms=self._pause_ms,
                 turned_away=self._turned_away,
@@ -546,34 +543,38 @@ class Gateway:
                 )
             waiting_since = self._ms()
             self.waits = True
-            try:
-                await asyncio.sleep(min(wait_ms / 1000, ASK_LIMIT_EVERY))
-            finally:
-                self.waits = False
-                self._reached_at += self._ms() - waiting_since
+            await asyncio.sleep(min(wait_ms / 1000, ASK_LIMIT_EVERY))
+            self.waits = False
+            self._reached_at += self._ms() - waiting_since
 
     async def _start_limit(self) -> StartLimit | None:
         """What Discord says of how many IDENTIFYs are left, if it answers; raises GatewayRefused for the token."""
         try:
-            return StartLimit.of(await self._ask("/gateway/bot"))
-        except discord.HTTPException as problem:
-            if problem.status == 401:
+            answer = await self._ask("/gateway/bot")
+        except Exception as problem:  # noqa: BLE001 (whatever else comes of it is no answer)
+            if isinstance(problem, discord.HTTPException) and problem.status == 401:
                 raise GatewayRefused(TOKEN_REFUSED) from None
-        except Exception:  # noqa: BLE001 (whatever else comes of it is no answer)
-            log.debug("Discord does not say how many IDENTIFYs are left")
-        return None
+            answer = None
+        return StartLimit.of(answer)
 
     def _spent_today(self) -> list[int]:
-        """When this shard sent IDENTIFYs in the last day; what a wrong clock noted for the future does not count."""
-        now = self._now()
-        spent = (*self._spent_before, *map(self._clock.at, self._spent))
-        return sorted(moment for moment in spent if now - DAY_MS < moment <= now)
+        """When this shard sent IDENTIFY in the last day, as the clock shows it now."""
+        since = self._ms() - DAY_MS
+        self._spent = [moment for moment in self._spent if moment > since]
+        return [self._clock.at(moment) for moment in self._spent]
 
     def _spend(self) -> None:
-        now = self._ms()
-        self._spent = [*(moment for moment in self._spent if now - moment < DAY_MS), now]
+        self._spent.append(self._ms())
         self.counts["identifies"] += 1
-        _call_ours(self._note_spent, json.dumps(self._spent_today(), separators=(",", ":")))
+        self._note_spent(json.dumps(self._spent_today(), separators=(",", ":")))
+
+
+def _ours(act: Callable[..., None], *arguments: object) -> None:
+    """Does what is ours; what that raises is no failed attempt, whatever it looks like."""
+    try:
+        act(*arguments)
+    except Exception as problem:
+        raise _Mistake(problem) from problem
 
 
 async def _foreseen(act: Awaitable[None]) -> None:
@@ -589,7 +590,7 @@ async def _foreseen(act: Awaitable[None]) -> None:
 
 async def _within(seconds: float, act: Awaitable[object]) -> None:
     """Awaits it for so long; whatever goes wrong, what it was for is over."""
-    with contextlib.suppress(asyncio.TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
+    with contextlib.suppress(Exception):
         await asyncio.wait_for(act, seconds)
 
 

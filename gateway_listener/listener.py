@@ -46,7 +46,10 @@ STOPPED_AFTER = 60.0
 
 
 class Listener:
-    """One shard's listener; `run` goes on until `stop` is called or Discord will not have it."""
+    """One shard's listener; `run` goes on until `stop` is called or Discord will not have it.
+
+    `steady` counts seconds as the event loop does: in a machine's sleep nothing was to be done. (The clock counts it.)
+    """
 
     def __init__(
         self,
@@ -376,7 +379,7 @@ class Listener:
             self._tracker.answered(question, state, self._clock.now())
         self._hand_over()
 
-    def _share_if_moved(self) -> None:
+    async def _share_if_moved(self) -> None:
         """Every half minute while all goes well, at once when the shard is seen (again): what runs counts up to it."""
         mark, last = self._tracker.watermark_to_keep, self._shared
         if mark is not None and (last is None or abs(mark - last) >= self._settings.timing.share_every * 1000):

@@ -86,15 +86,20 @@ def renewal_wait(renewed: Sequence[int], now: int, *, pause_ms: int = 5000) -> i
     return max(0, renewed[-1] + min(HOUR_MS, pause_ms << 2 * min(len(renewed), 8)) - now) if renewed else 0
 
 
-def moments(text: str) -> list[int]:
-    """The note of when IDENTIFYs were sent; what cannot be read is an empty one."""
+def moments(text: str, now: int) -> list[int]:
+    """The note of when IDENTIFYs were sent; what cannot be read is an empty one.
+
+    None is later than `now`: if a clock was ahead, it was so for all of them.
+    """
     try:
-        return sorted(int(moment) for moment in json.loads(text or "[]"))
-    except (ValueError, TypeError):
+        noted = sorted(int(moment) for moment in json.loads(text or "[]"))
+    except (ValueError, TypeError, OverflowError):
         return []
+    ahead = max(0, noted[-1] - now) if noted else 0
+    return [moment - ahead for moment in noted]
 
 
 def pause_before(attempt: int, chance: float, longest: float) -> float:
     """Seconds before that attempt since the last connection that worked, 1 the first: any time up to twice as long as
-    before, at most `longest`; `chance` is a random number from 0 to 1."""
-    return chance * min(longest, 2.0 ** min(attempt, 16))
+    before, at most `longest`; `chance` is a random number from 0 to 1. 0, the one right behind it, is made at once."""
+    return chance * min(longest, 2.0 ** min(attempt, 16)) if attempt else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 
@@ -34,15 +34,13 @@ class Tasks:
         task.add_done_callback(self._look)
         return task
 
-    def every(self, name: str, seconds: float, act: Callable[[], object]) -> None:
-        """Does it again and again, with so many seconds between; what it gives is awaited, if it can be."""
+    def every(self, name: str, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
+        """Does it again and again, with so many seconds between."""
 
         async def again() -> None:
             while True:
                 await asyncio.sleep(seconds)
-                result = act()
-                if asyncio.iscoroutine(result):
-                    await result
+                await act()
                 self.done_at[name] = self._steady()
 
         self.periods[name], self.done_at[name] = seconds, self._steady()

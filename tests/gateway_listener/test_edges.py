@@ -787,19 +787,29 @@ def test_into_a_hidden_channel_and_out_again(world: Harness) -> None:
     ]
 
 
-@pytest.mark.parametrize("restarts", [False, True])
-def test_a_channel_that_was_hidden_in_a_gap(world: Harness, restarts: bool) -> None:
-    """Nobody knows when: it is recorded up to where sight was lost, and what was inside begins when it is shown."""
+def roll_call_at_the_desk(world: Harness, afk: int | None, channel: ChannelInfo) -> None:
+    """Ada is there, in this channel."""
+    there = (VoiceState(GUILD, ADA, DESK, 0),)
+    world.see(frames.RollCall(GUILD, "Study room", afk, (channel,), there))
+
+
+def found_after_a_gap(world: Harness, restarts: bool, afk: int | None, channel: ChannelInfo) -> None:
+    """Three seconds in which nobody looked, then a new session and its roll call."""
     if restarts:
         world.restart()
     world.pass_ms(3000)
     world.hello()
     world.ready(GUILD)
-    there = (VoiceState(GUILD, ADA, DESK, 0),)
-    world.see(frames.RollCall(GUILD, "Study room", None, (ChannelInfo(DESK, "", 2, hidden=True),), there))
+    roll_call_at_the_desk(world, afk, channel)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_channel_that_was_hidden_in_a_gap(world: Harness, restarts: bool) -> None:
+    """Nobody knows when: it is recorded up to where sight was lost, and what was inside begins when it is shown."""
+    found_after_a_gap(world, restarts, None, ChannelInfo(DESK, "", 2, hidden=True))
     assert ends(world) == [(60_000, 60_000, "not_recorded")]
     world.pass_ms(3000)
-    world.see(frames.RollCall(GUILD, "Study room", None, (ChannelInfo(DESK, "Desk", 2),), there))
+    roll_call_at_the_desk(world, None, ChannelInfo(DESK, "Desk", 2))
     assert [row[3:] for row in world.times(ADA)][1:] == [("roll_call", None)]
 
 
@@ -835,12 +845,6 @@ def test_time_before_the_afk_channel_changed_counts_as_it_was(world: Harness) ->
 @pytest.mark.parametrize("restarts", [False, True])
 def test_the_afk_channel_changed_in_a_gap(world: Harness, restarts: bool) -> None:
     """Nobody saw when: the time between is not counted."""
-    if restarts:
-        world.restart()
-    world.pass_ms(3000)
-    world.hello()
-    world.ready(GUILD)
-    there = (VoiceState(GUILD, ADA, DESK, 0),)
-    world.see(frames.RollCall(GUILD, "Study room", DESK, (ChannelInfo(DESK, "Desk", 2),), there))
+    found_after_a_gap(world, restarts, DESK, ChannelInfo(DESK, "Desk", 2))
     assert [(row["started_at"] - NOON, row["afk"]) for row in world.rows(ADA)] == [(0, 0), (63_000, 1)]
     assert ends(world) == [(60_000, 60_000, "roll_call")]

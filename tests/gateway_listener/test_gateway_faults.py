@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -311,16 +312,33 @@ def gateway(stage: Scene, stopping: asyncio.Event, **calls: Any) -> Gateway:
     async def logged_in(application: int) -> None:
         pass
 
-    clock = Clock()
+    clock = calls.setdefault("clock", Clock())
     nothing = {"on_malformed": lambda problem: None, "on_hang_up": lambda: None, "note_spent": lambda text: None}
     return Gateway(
         stage.settings(),
         spent="",
         stopping=stopping,
-        clock=clock,
-        http_trace=dates(clock.steady_ms, clock.heard),
+        http_trace=dates(clock.steady_ms, lambda *heard: None),
         **{"on_frame": lambda *frame: True, "on_login": logged_in, **nothing, **calls},
     )
+
+
+@pytest.mark.parametrize("by_s", [7200, -7200, -10 * 365 * 86_400])
+async def test_the_pace_of_identifies_is_not_touched_by_a_clock_that_is_set(stage: Scene, by_s: int) -> None:
+    """Whenever it is set, and however far: what was sent before it counts, at its distance, and is noted so."""
+    noted: list[str] = []
+    clock, stopping = Clock(), asyncio.Event()
+    held = gateway(stage, stopping, clock=clock, note_spent=noted.append)
+    running = asyncio.create_task(held.run())
+    await soon(lambda: len(noted) == 1, what="the first is noted")
+    clock._ahead += by_s * 1000
+    stage.discord.invalidate(False)
+    await soon(lambda: len(noted) == 2, what="the second is noted")
+    stopping.set()
+    await running
+    first, second = json.loads(noted[1])
+    assert 0 < second - first < 60_000
+    assert abs(clock.now() - second) < 60_000
 
 
 CALLED: dict[str, Fault] = {

@@ -116,6 +116,7 @@ def test_pauses_grow_to_a_minute() -> None:
     """Full jitter: the bound doubles, the pause is anywhere below."""
     assert [pause_before(attempt, 1.0, 60) for attempt in range(1, 9)] == [2, 4, 8, 16, 32, 60, 60, 60]
     assert pause_before(3, 0.25, 60) == 2
+    assert pause_before(0, 1.0, 60) == 0
 
 
 # --- IDENTIFY ---
@@ -269,7 +270,13 @@ def test_fresh_sessions_that_are_asked_for_are_fewer_each_time() -> None:
     assert renewal_wait([], 5) == 0
 
 
-@pytest.mark.parametrize("text", ["", "junk", "{}", '["x"]', "5"])
+@pytest.mark.parametrize("text", ["", "junk", "{}", '["x"]', "5", "[1e999]"])
 def test_an_unreadable_note_is_an_empty_one(text: str) -> None:
     """A damaged note does not stop the listener."""
-    assert moments(text) == []
+    assert moments(text, 0) == []
+
+
+def test_what_a_clock_that_was_ahead_has_noted_is_not_to_come() -> None:
+    """The newest is just now, and what lies between them stays."""
+    assert moments("[7000,1000]", 9000) == [1000, 7000]
+    assert moments("[1000,7000]", 5000) == [-1000, 5000]

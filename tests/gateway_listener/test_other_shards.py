@@ -10,14 +10,20 @@ OTHER = GUILD + (1 << 22)
 ITS_ROOM = 201
 
 
-def test_what_another_shard_follows_is_left_to_it() -> None:
-    """Its sessions stay open, its notes go, though READY does not name its guild; ours go on."""
+def two_guilds() -> Harness:
+    """Ada in a guild of shard 0 of 2, Bob in one of shard 1, from now on."""
     world = Harness()
     world.connect({GUILD: {}, OTHER: {}})
     world.opt_in(ADA)
     world.opt_in(BOB)
     world.state(ADA, DESK)
     world.state(BOB, ITS_ROOM, guild=OTHER)
+    return world
+
+
+def test_what_another_shard_follows_is_left_to_it() -> None:
+    """Its sessions stay open, its notes go, though READY does not name its guild; ours go on."""
+    world = two_guilds()
     world.pass_ms(1000)
     world.record(SOFA, recorded=False)
     before = world.rows()
@@ -33,13 +39,8 @@ def test_what_another_shard_follows_is_left_to_it() -> None:
 
 
 def two_rooms() -> Harness:
-    """Ada in a guild of shard 0 of 2, Bob in one of shard 1; both are seen for 60 s, as the service has been told."""
-    world = Harness()
-    world.connect({GUILD: {}, OTHER: {}})
-    world.opt_in(ADA)
-    world.opt_in(BOB)
-    world.state(ADA, DESK)
-    world.state(BOB, ITS_ROOM, guild=OTHER)
+    """The same; both are seen for 60 s, as the service has been told."""
+    world = two_guilds()
     world.pass_ms(60_000)
     world.ack()
     world.share()

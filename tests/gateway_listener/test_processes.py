@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +19,6 @@ from db_client.snowflake import earliest
 from db_client.statements import Statement
 from db_client.store import Fate, Store
 from gateway_listener.notes import IDENTIFIES
-from gateway_listener.pace import moments
 from tests.gateway_listener.processes import IMPATIENT, figure, gauge, listener, logged, page, pages, variables_of
 from tests.services import RunningService
 from tests.simulated_discord.control import Control, start_process
@@ -134,7 +134,7 @@ def test_identifies_are_counted_over_kills(service: RunningService, tmp_path: Pa
 
         def counted() -> int:
             with closing(QueueFile(tmp_path / "queue.db", 2**20)) as disk:
-                return len(moments(disk.notes(IDENTIFIES).get(IDENTIFIES, "")))
+                return len(json.loads(disk.notes(IDENTIFIES).get(IDENTIFIES, "[]")))
 
         with listener(tmp_path, variables, program=IMPATIENT) as process:
             eventually(lambda: discord.state()["connected_shards"] == [0], what="it is connected")

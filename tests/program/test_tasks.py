@@ -54,8 +54,7 @@ async def test_what_was_asked_to_end_is_not_told():
     assert not told
 
 
-@pytest.mark.parametrize("act", ["at once", "awaited"])
-async def test_what_is_to_be_done_again_is_done_again(act: str):
+async def test_what_is_to_be_done_again_is_done_again() -> None:
     """With so many seconds between, until `cancel`; it is known when it was done last."""
     told: list[BaseException] = []
     done: list[int] = []
@@ -65,7 +64,7 @@ async def test_what_is_to_be_done_again_is_done_again(act: str):
         done.append(1)
 
     tasks = Tasks(told.append, steady=lambda: float(len(done)))
-    tasks.every("counting", 0.001, later if act == "awaited" else lambda: done.append(1))
+    tasks.every("counting", 0.001, later)
     assert (tasks.periods, tasks.done_at) == ({"counting": 0.001}, {"counting": 0.0})
     await soon(lambda: tasks.done_at["counting"] >= 3)
     assert tasks.done_at["counting"] <= len(done)
