@@ -73,7 +73,8 @@ class Tracker:
         """Up to then there may be rows of an earlier run, which nobody moves."""
         self._noticed_at = 0
         """When something came last that no stranger caused."""
-        self._unseen_noted: dict[int, int | None] = {}
+        self._unseen_noted: dict[int, None] = {}
+        """The guilds that have a note of their own."""
         self._unseen_told = UnseenGuilds()
         self.wants_renewal: str | None = None
         """Why a fresh gateway session is asked for: what was lost on this one comes back with no other."""
@@ -185,7 +186,7 @@ class Tracker:
             guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
             if guild.seen_since is None and guild.unseen.since == NEVER:
                 guild.unseen = Unseen(memory.unseen.get(guild_id, memory.watermark) or NEVER, by_earlier_run=True)
-        self._unseen_noted.update(memory.unseen)
+        self._unseen_noted.update(dict.fromkeys(memory.unseen))
         if memory.noted:
             self._unseen_told.recall({*memory.unseen, *(session.guild_id for session in memory.sessions)})
         else:
@@ -309,7 +310,8 @@ class Tracker:
         mark = self.watermark_to_keep
         if mark is None:
             return None
-        unseen = {guild: since for guild, since in self._unseen_noted.items() if self._seats.guild(guild).is_recorded}
+        noted = map(self._seats.guild, self._unseen_noted)
+        unseen = {guild.guild_id: guild.unseen.surely or None for guild in noted if guild.is_recorded}
         return self._unseen_told.news(unseen, max(mark, self._noticed_at)), mark
 
     @property
@@ -363,7 +365,7 @@ class Tracker:
         known = self._known_guilds()
         for guild in known.values():
             guild.lose_sight(self.sight.watermark or NEVER, self.sight.counted_at)
-        self.sight.wait_for(known, now)
+        self.sight.wait_for(known, now, since=self.sight.counted_at)
         self.wants_renewal = "a jump in the sequence numbers"
 
     def lose(self, guild_id: int | None, why: str, now: int) -> None:
@@ -397,9 +399,9 @@ class Tracker:
 
     def _note_unseen(self, guild: GuildState) -> None:
         if guild.seen_since is None:
-            self._unseen_noted[guild.guild_id] = guild.unseen.since or None
+            self._unseen_noted[guild.guild_id] = None
             if self.recording:
-                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen.since)))
+                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen.surely)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)
