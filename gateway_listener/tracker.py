@@ -188,7 +188,7 @@ class Tracker:
                 guild.unseen = Unseen(memory.unseen.get(guild_id, memory.watermark) or NEVER, by_earlier_run=True)
         self._unseen_noted.update(dict.fromkeys(memory.unseen))
         if memory.noted:
-            self._unseen_told.recall({*memory.unseen, *(session.guild_id for session in memory.sessions)})
+            self._unseen_told.recall(memory.unseen)
         else:
             self._unseen_told.compare(memory.sights)
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
@@ -407,6 +407,8 @@ class Tracker:
         self.sight.came(guild_id)
         if guild_id in self._unseen_noted:
             del self._unseen_noted[guild_id]
+            self._ledger.write()  # what was found there comes before
+            self._ledger.items.extend(self._unseen_told.seen_again(guild_id, self._noticed_at))
             self._ledger.items.append(Note(unseen_key(guild_id), None))
 
     # --- guilds ---
