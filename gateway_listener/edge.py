@@ -53,6 +53,11 @@ class Unseen(NamedTuple):
     by_earlier_run: bool = False
     missed_since: int | None = None
 
+    @property
+    def surely(self) -> int:
+        """The last moment before which nothing can have been missed, for whoever is told no more than that."""
+        return self.since if self.missed_since is None else min(self.since, self.missed_since)
+
 
 LIVE = Live()
 

@@ -7,8 +7,8 @@
 | `consent:<user_id>` | `version at` of the decision by which the person is in; nobody else has one |
 | `application` | whose data these are |
 | `consent_seq` | the last rows of the consent log that were followed, each with its interaction |
-| `watermark` | when the gateway was last seen, milliseconds since 1970 UTC |
-| `unseen:<guild_id>` | when a guild in an outage was last seen; `0`: never |
+| `watermark` | when the gateway was last seen, and nothing missed, milliseconds since 1970 UTC |
+| `unseen:<guild_id>` | the same of a guild in an outage; `0`: never |
 | `there:<guild_id>` | the bot is in the guild, as this disk's listener knows |
 | `left:<guild_id>` | since when the bot is, or was, not in a guild |
 | `recording:<channel_id>` | guild, version and times of a channel that is, or was, not recorded |

@@ -42,7 +42,7 @@ class CannotRead(Exception):
     """The service gave no answer, or one that is none; the text is a word for the log."""
 
 
-class Question(NamedTuple):
+class _Query(NamedTuple):
     """What is asked, and what is made of each row of the answer."""
 
     statement: Statement
@@ -54,12 +54,12 @@ def session_of(row: Mapping[str, Any]) -> VoiceSession:
     return VoiceSession(**{name: row[name] for name in VoiceSession._fields if name != "afk"}, afk=bool(row["afk"]))
 
 
-async def _ask(store: Store, *questions: Question) -> list[list[Any]]:
+async def _ask(store: Store, *queries: _Query) -> list[list[Any]]:
     """What was made of the rows of each answer; raises CannotRead, also for an answer that makes no sense."""
 
     def ask() -> list[list[Any]]:
-        answers = store.query(*(question.statement for question in questions), within=WITHIN)
-        return [values_of(rows, question.make) for question, rows in zip(questions, answers, strict=True)]
+        answers = store.query(*(query.statement for query in queries), within=WITHIN)
+        return [values_of(rows, query.make) for query, rows in zip(queries, answers, strict=True)]
 
     try:
         return await threads.beside(ask)
@@ -108,7 +108,7 @@ async def nameless(store: Store, channel_ids: Sequence[int]) -> AsyncIterator[se
     """Of these channels those that should have a name there, and have none, page by page."""
     for start in range(0, len(channel_ids), PAGE):
         asked = nameless_channels(channel_ids[start : start + PAGE])
-        (found,) = await _ask(store, Question(asked, number("channel_id")))
+        (found,) = await _ask(store, _Query(asked, number("channel_id")))
         yield set(found)
 
 
@@ -119,7 +119,7 @@ async def _pages(
     beginning to the end."""
     after = [0 for _ in key]
     while True:
-        (page,) = await _ask(store, Question(ask(*after), make))
+        (page,) = await _ask(store, _Query(ask(*after), make))
         yield page
         if len(page) < PAGE:
             return
@@ -145,9 +145,9 @@ async def baseline(store: Store, disk: Memory) -> Memory:
     # The marks before the sessions: older ones are only less sure.
     seen, marks, sights = await _ask(
         store,
-        Question(watermark(*disk.shard), number("observed_at")),
-        Question(open_guild_marks(*disk.shard), lambda row: _GuildMark(**row)),
-        Question(unseen_guilds(*disk.shard), _unseen),
+        _Query(watermark(*disk.shard), number("observed_at")),
+        _Query(open_guild_marks(*disk.shard), lambda row: _GuildMark(**row)),
+        _Query(unseen_guilds(*disk.shard), _unseen),
     )
     return disk.completed(
         watermark=seen[0] if seen else None,
@@ -186,9 +186,9 @@ async def consent_log(store: Store, position: Position) -> tuple[list[tuple[int,
     while True:
         page, ends, standing = await _ask(
             store,
-            Question(consent_after(position.seq, PAGE), _Read.from_row),
-            Question(newest_seq(), number("seq")),
-            Question(consent_between(position.first, position.seq), _place),
+            _Query(consent_after(position.seq, PAGE), _Read.from_row),
+            _Query(newest_seq(), number("seq")),
+            _Query(consent_between(position.first, position.seq), _place),
         )
         if not position.is_in(standing, _one(ends)):
             raise OtherLog
@@ -203,14 +203,14 @@ async def consent_log(store: Store, position: Position) -> tuple[list[tuple[int,
 
 async def channel_decisions(store: Store, after: int, shard_id: int, shard_count: int) -> list[ChannelDecision]:
     """What managers decided about the shard's channels after version `after`, oldest first."""
-    asked = Question(recording_after(after, shard_id, shard_count), ChannelDecision.from_row)
+    asked = _Query(recording_after(after, shard_id, shard_count), ChannelDecision.from_row)
     (decisions,) = await _ask(store, asked)
     return decisions
 
 
 async def owner(store: Store) -> int | None:
     """Whose data these are, an application's id; None if nobody has said so."""
-    (owners,) = await _ask(store, Question(application(), _owner))
+    (owners,) = await _ask(store, _Query(application(), _owner))
     return owners[0] if owners else None
 
 
@@ -232,9 +232,9 @@ async def guilds(store: Store, shard_id: int, shard_count: int) -> StoredGuilds:
     shard = shard_id, shard_count
     owners, presences, channels, sights = await _ask(
         store,
-        Question(application(), _owner),
-        Question(guilds_of_shard(*shard), lambda row: GuildPresence(**row)),
-        Question(recording_after(0, *shard), ChannelDecision.from_row),
-        Question(unseen_guilds(*shard), _unseen),
+        _Query(application(), _owner),
+        _Query(guilds_of_shard(*shard), lambda row: GuildPresence(**row)),
+        _Query(recording_after(0, *shard), ChannelDecision.from_row),
+        _Query(unseen_guilds(*shard), _unseen),
     )
     return StoredGuilds(owners[0] if owners else None, presences, channels, sights)

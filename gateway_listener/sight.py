@@ -62,12 +62,14 @@ class Sight:
         self.wait_for(awaited, now)
         self.replaying, self.ready = False, True
 
-    def wait_for(self, awaited: Iterable[int], now: int) -> None:
-        """Until these guilds have sent their roll calls the kept watermark waits for them, for a while: for a next run
-        nothing is sure that came after what may have been missed."""
+    def wait_for(self, awaited: Iterable[int], now: int, *, since: int | None = None) -> None:
+        """Until these guilds have sent their roll calls the kept watermark waits for them, for a while; at `since`, if
+        they are not known to have been seen up to the watermark."""
         self._awaited = set(awaited)
         if self._awaited and not self._holding:
-            self._holding, self._held = True, self.counted_at if self.missed else self.watermark
+            self._holding, self._held = True, self.watermark
+        if self._holding and since is not None:
+            self._held = min(self._held or NEVER, since)
         self._overdue_at = now + SETTLING_MS
 
     def shift(self, move: Callable[[int], int]) -> None:

@@ -73,7 +73,8 @@ class Tracker:
         """Up to then there may be rows of an earlier run, which nobody moves."""
         self._noticed_at = 0
         """When something came last that no stranger caused."""
-        self._unseen_noted: dict[int, int | None] = {}
+        self._unseen_noted: dict[int, None] = {}
+        """The guilds that have a note of their own."""
         self._unseen_told = UnseenGuilds()
         self.wants_renewal: str | None = None
         """Why a fresh gateway session is asked for: what was lost on this one comes back with no other."""
@@ -188,9 +189,9 @@ class Tracker:
             guild = self._guilds.setdefault(guild_id, GuildState(guild_id))
             if guild.seen_since is None and guild.unseen.since == NEVER:
                 guild.unseen = Unseen(memory.unseen.get(guild_id, memory.watermark) or NEVER, by_earlier_run=True)
-        self._unseen_noted.update(memory.unseen)
+        self._unseen_noted.update(dict.fromkeys(memory.unseen))
         if memory.noted:
-            self._unseen_told.recall({*memory.unseen, *(session.guild_id for session in memory.sessions)})
+            self._unseen_told.recall(memory.unseen)
         else:
             self._unseen_told.compare(memory.sights)
         for session in sorted(memory.sessions, key=lambda session: session.started_at):
@@ -312,7 +313,8 @@ class Tracker:
         mark = self.watermark_to_keep
         if mark is None:
             return None
-        unseen = {guild: since for guild, since in self._unseen_noted.items() if self._seats.guild(guild).is_recorded}
+        noted = map(self._seats.guild, self._unseen_noted)
+        unseen = {guild.guild_id: guild.unseen.surely or None for guild in noted if guild.is_recorded}
         return self._unseen_told.news(unseen, max(mark, self._noticed_at)), mark
 
     @property
@@ -362,12 +364,12 @@ class Tracker:
 
     def _lose_all(self, now: int) -> None:
         """Something was sent before what comes now, and has not come, in whatever guild; no RESUME brings it back."""
+        self.sight.missed = False
         self._write()
         known = self._known_guilds()
         for guild in known.values():
             guild.lose_sight(self.sight.watermark or NEVER, self.sight.counted_at)
-        self.sight.wait_for(known, now)
-        self.sight.missed = False
+        self.sight.wait_for(known, now, since=self.sight.counted_at)
         self.wants_renewal = "a jump in the sequence numbers"
 
     def lose(self, guild_id: int | None, why: str, now: int) -> None:
@@ -401,16 +403,16 @@ class Tracker:
 
     def _note_unseen(self, guild: GuildState) -> None:
         if guild.seen_since is None:
-            since, _, missed_since = guild.unseen
-            since = since if missed_since is None else missed_since
-            self._unseen_noted[guild.guild_id] = since or None
+            self._unseen_noted[guild.guild_id] = None
             if self.recording:
-                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(since)))
+                self._ledger.items.append(Note(unseen_key(guild.guild_id), str(guild.unseen.surely)))
 
     def _forget_unseen(self, guild_id: int) -> None:
         self.sight.came(guild_id)
         if guild_id in self._unseen_noted:
             del self._unseen_noted[guild_id]
+            self._ledger.write()  # what was found there comes before
+            self._ledger.items.extend(self._unseen_told.seen_again(guild_id, self._noticed_at))
             self._ledger.items.append(Note(unseen_key(guild_id), None))
 
     # --- guilds ---

@@ -21,7 +21,7 @@ class UnseenGuilds:
         self._revision = 0
 
     def recall(self, guild_ids: Iterable[int]) -> None:
-        """An earlier run may have told of these, or the one before it, or not."""
+        """An earlier run may have told of these, or not."""
         self._told.update(dict.fromkeys(guild_ids, _PERHAPS))
 
     def compare(self, stored: Collection[GuildSight]) -> None:
@@ -36,6 +36,16 @@ class UnseenGuilds:
         for guild_id in {**told, **unseen}:
             seen, since = guild_id not in unseen, unseen.get(guild_id)
             if seen or guild_id not in told or told[guild_id] != since:
-                self._revision = max(self._revision + 1, at)
-                news.append(GuildSight(guild_id, self._revision, seen, since))
+                news.append(self._sight(guild_id, seen, since, at))
         return news
+
+    def seen_again(self, guild_id: int, at: int) -> list[GuildSight]:
+        """What the service is to be told at that moment of a guild that is seen."""
+        if guild_id not in self._told:
+            return []
+        del self._told[guild_id]
+        return [self._sight(guild_id, True, None, at)]
+
+    def _sight(self, guild_id: int, seen: bool, since: int | None, at: int) -> GuildSight:
+        self._revision = max(self._revision + 1, at)
+        return GuildSight(guild_id, self._revision, seen, since)

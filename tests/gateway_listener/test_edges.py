@@ -197,6 +197,30 @@ def test_what_was_lost_before_an_ack_is_in_doubt_back_to_the_last_number(world: 
     assert starts(world)[-1] == (125_000, 65_000, "switched")
 
 
+@pytest.mark.parametrize("waited", [0, 16_000])
+def test_what_was_lost_stays_in_doubt_when_the_process_is_killed_before_the_roll_calls(
+    world: Harness, waited: int
+) -> None:
+    """The next run knows no less: what is missing may be as old as the last number before it. The roll calls may have
+    been waited for in vain, too."""
+    for user in (BOB, CAT):
+        world.opt_in(user)
+    world.state(BOB, DESK)
+    for _ in range(2):  # at 70 s: Cat joins, Bob leaves
+        next(world._sequence)
+    world.pass_ms(60_000)
+    world.ack()
+    world.pass_ms(5000)
+    world.state(ADA, DESK, flags=1)
+    world.pass_ms(waited)
+    world.ack()
+    world.restart()
+    world.pass_ms(1000)
+    world.connect({GUILD: {ADA: DESK, CAT: DESK}, OTHER: {}})
+    assert ends(world, BOB) == [(60_000, 66_000 + waited, "roll_call")]
+    assert starts(world, CAT) == [(126_000 + waited, 66_000 + waited, "roll_call")]
+
+
 def test_a_number_that_is_left_out_tells_of_no_guild_that_strangers_alone_know(world: Harness) -> None:
     """Discord never named it; nor does a mistake of ours that may concern any guild."""
     world.state(CAT, ROOM, guild=GUILD * 5)
@@ -278,8 +302,7 @@ def test_a_number_that_is_left_out_of_a_replay_is_a_loss_too(world: Harness) -> 
 
 
 def test_a_restart_between_a_jump_and_the_roll_calls(world: Harness) -> None:
-    """The watermark on the disk waits for them, as it does behind READY, and at the last number that no stranger
-    caused: an ACK has none, and what is missing may have been sent before it."""
+    """The watermark on the disk waits for them, as it does behind READY, but at the last number before the loss."""
     jump(world, VoiceState(OTHER, ADA, None, 0))
     world.pass_ms(14_000)
     world.ack()

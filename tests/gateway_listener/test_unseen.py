@@ -583,8 +583,25 @@ def test_what_the_service_has_of_unseen_guilds_comes_to_be_true(world: Harness, 
     assert unseen(world) == {}
 
 
+@pytest.mark.parametrize("still_there", [{ADA: DESK, BOB: DESK}, {}])
+def test_a_run_that_is_killed_when_it_has_seen_a_guild_again(world: Harness, still_there: dict[int, int]) -> None:
+    """Together with its disk the service hears that the guild is seen, whether or not anything is open there: what
+    begins there next counts from its beginning on."""
+    world.see(frames.GuildUnavailable(GUILD))
+    world.pass_ms(5000)
+    world.ack()
+    world.share()
+    world.pass_ms(1000)
+    world.roll_call(GUILD, still_there)
+    assert unseen(world) == {}
+    world.restart()
+    world.connect({GUILD: still_there})
+    world.share()
+    assert unseen(world) == {}
+
+
 def test_a_run_that_ended_before_it_took_back_what_the_run_before_it_had_told(world: Harness) -> None:
-    """Its disk says that the guild is seen, and does not know that the service was told otherwise."""
+    """Its disk says that the guild is seen; so the service was told, too."""
     world.see(frames.GuildUnavailable(GUILD))
     world.pass_ms(5000)
     world.ack()
