@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -16,10 +16,10 @@ from db_client.snowflake import created_at
 FOREVER = 2**63 - 1
 
 
-def shifted(at: int, version: int, by: int, now: int) -> int:
-    """From when a decision that ends something counts when the clock has been set by that, to `now`: what was seen
-    after its reading moves with the clock, and stays after it."""
-    return min(at + by, created_at(version), now)
+def shifted(at: int, version: int, move: Callable[[int], int], now: int) -> int:
+    """From when a decision that ends something counts when the clock has been set to `now`: as what was seen after its
+    reading moves, so that this stays after it."""
+    return min(move(at), created_at(version), now)
 
 
 class Decision(NamedTuple):
@@ -39,11 +39,11 @@ class Decision(NamedTuple):
         """The same as it counts when it is read at `now`: no consent lasts beyond the reading of what ends it."""
         return self if self.decision == "in" or self.at <= now else self._replace(at=now)
 
-    def shifted(self, by: int, now: int) -> Decision:
-        """The same when the clock has been set by that, to `now`."""
+    def shifted(self, move: Callable[[int], int], now: int) -> Decision:
+        """The same when the clock has been set to `now`, and moments are moved so."""
         if self.decision == "in":
             return self
-        return self._replace(at=shifted(self.at, self.interaction_id, by, now))
+        return self._replace(at=shifted(self.at, self.interaction_id, move, now))
 
 
 class Interval(NamedTuple):
@@ -135,10 +135,10 @@ class Consents:
         """What is known of these people's decisions."""
         return [decision for user_id in user_ids for decision in self._decisions_of(user_id)]
 
-    def shift(self, by: int, now: int) -> None:
-        """The clock has been set by that, to `now`: what counts from its reading moves with it."""
+    def shift(self, move: Callable[[int], int], now: int) -> None:
+        """The clock has been set to `now`: what ends something moves as what was seen since does."""
         for user_id, known in list(self._decisions.items()):
-            moved = [decision.shifted(by, now) for decision in known]
+            moved = [decision.shifted(move, now) for decision in known]
             if moved != known:
                 self._keep(user_id, moved, intervals_of(moved))
 

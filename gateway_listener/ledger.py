@@ -18,7 +18,7 @@ from gateway_listener.notes import consent_key, consent_note, open_key, recordin
 from gateway_listener.outbox import Forget, Item, Note
 from gateway_listener.recording import ChannelDecision, Channels
 from gateway_listener.sessions import changes, piece_id, sessions_of
-from gateway_listener.stays import REMEMBERED_MS, Stay
+from gateway_listener.stays import REMEMBERED_MS, Stay, moving
 
 MOST_REMEMBERED = 100_000
 NEVER = Touched(FOREVER, 0)
@@ -218,8 +218,9 @@ class Ledger:
         `floor`. What is recorded of them is written anew, in an order in which no moment has two sessions of a person.
         """
         self.read_at = self.read_at and max(1, self.read_at + by)
-        self.consents.shift(by, now)
-        different = self.channels.shift(by, now)
+        move = moving(by, FOREVER if floor is None else floor)
+        self.consents.shift(move, now)
+        different = self.channels.shift(move, now)
         self.items.extend(Note(recording_key(channel_id), what.to_json()) for channel_id, what in different.items())
         for stays in self.everybodys():
             for stay in sorted(stays, key=lambda stay: (stay.started_at, _end(stay)), reverse=by > 0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -95,14 +95,14 @@ class Channels:
             different[decision.channel_id] = now, Touched(since)
         return different
 
-    def shift(self, by: int, now: int) -> dict[int, Unrecorded]:
-        """The clock has been set by that, to `now`: what counts from its reading moves with it. What is different."""
+    def shift(self, move: Callable[[int], int], now: int) -> dict[int, Unrecorded]:
+        """The clock has been set to `now`: what is still closed moves as what was seen since. What is different."""
         different: dict[int, Unrecorded] = {}
         for channel_id, known in self._channels.items():
             if not known.holes or known.holes[-1].to_at is not None:
                 continue
             *earlier, (from_at, to_at) = known.holes
-            moved = shifted(from_at, known.version, by, now)
+            moved = shifted(from_at, known.version, move, now)
             if moved != from_at:
                 different[channel_id] = replace(known, holes=(*earlier, Hole(moved, to_at)))
         self._channels.update(different)

@@ -478,6 +478,33 @@ def test_an_opt_out_that_was_read_before_discord_was_heard(world: Harness) -> No
     assert world.times(ADA) == [(DESK, 0, 100_000, "joined", "opted_out")]
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_clock_that_is_set_back_moves_no_decision_of_before_this_run(world: Harness, seen: bool) -> None:
+    """The machine starts an hour ahead, and what an earlier run saw until somebody went out stands where it is."""
+    world.state(ADA, DESK)
+    world.pass_ms(60_000)
+    world.opt_out(ADA)
+    world.pass_ms(60_000)
+    world.opt_in(ADA)
+    world.pass_ms(60_000)
+    world.ack()
+    before = world.times(ADA)
+    world.pass_ms(HOUR)
+    world.restart()
+    if seen:
+        world.hello()
+    moved(world, -HOUR)
+    world.connect({GUILD: {ADA: DESK}})
+    assert (
+        world.times(ADA)
+        == before
+        == [
+            (DESK, 0, 60_000, "joined", "opted_out"),
+            (DESK, 120_000, None, "opted_in", None),
+        ]
+    )
+
+
 def test_an_opt_out_counts_from_its_first_reading_though_the_log_is_read_anew(world: Harness) -> None:
     """The service was restored, and its log has the decision with Discord's moment, which has passed by now."""
     world.follow(complete=True)
