@@ -36,6 +36,13 @@ def late_since(listener: Listener) -> int | None:
     return None if listener._gateway is None else listener._gateway.late_since()
 
 
+async def ada_leaves(stage: Scene, listener: Listener, *, stays: int) -> None:
+    """Live, with nobody else in voice; of what she did these are the rows."""
+    stage.discord.leave(stage.ada)
+    await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
+    stage.check(await stage.settled(listener, stays=stays), stage.ada)
+
+
 async def play(stage: Scene, listener: Listener, fault: Fault) -> None:
     """Two people sit down; in the gap that the fault makes one moves and one leaves; then live again."""
     discord = stage.discord
@@ -112,9 +119,7 @@ async def test_malformed_frames(stage: Scene, kind: str) -> None:
         stage.discord.switch(stage.ada, stage.sofa)
         await stage.settled(listener, stays=2)
         await stage.until_live(listener)
-        stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=2), stage.ada)
+        await ada_leaves(stage, listener, stays=2)
 
 
 @pytest.mark.parametrize("kind", ["refuse", "upgrade", "api", "close before hello", "abort before hello"])
@@ -133,9 +138,7 @@ async def test_unreachable_at_the_first_start(stage: Scene, kind: str) -> None:
         await soon(lambda: tried(listener))
         stage.discord.clear_faults()
         await stage.until_live(listener)
-        stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        await ada_leaves(stage, listener, stays=1)
 
 
 @pytest.mark.parametrize("before_hello", [1001, "abort", "reconnect"])
@@ -151,9 +154,7 @@ async def test_disturbed_before_hello_on_the_way_back(stage: Scene, before_hello
         await asyncio.sleep(0)
         stage.discord.clear_faults()
         await stage.until_live(listener)
-        stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=2), stage.ada)
+        await ada_leaves(stage, listener, stays=2)
 
 
 @pytest.mark.parametrize("switch", ["no_ack", "silent", "ignore_resume"])
@@ -170,9 +171,7 @@ async def test_what_discord_py_does_not_notice(stage: Scene, switch: str) -> Non
         await soon(lambda: counts["complaints"] >= 1, what="the heartbeat is missed")
         stage.discord.clear_faults()
         await stage.until_live(listener)
-        stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        await ada_leaves(stage, listener, stays=1)
 
 
 async def test_a_connection_that_stood_still(stage: Scene) -> None:
@@ -239,9 +238,7 @@ async def test_a_session_that_cannot_be_resumed_for_too_long(stage: Scene) -> No
         discord.abort()
         await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
         await stage.until_live(listener)
-        discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        await ada_leaves(stage, listener, stays=1)
         assert discord.state()["resumes"] == 0
 
 
@@ -267,9 +264,7 @@ async def test_a_fresh_session_that_is_asked_for(stage: Scene) -> None:
             listener._gateway.renew("a frame could not be followed")
         await soon(lambda: discord.state()["identifies"] == 2, what="a fresh session")
         await stage.until_live(listener)
-        discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        await ada_leaves(stage, listener, stays=1)
         assert (discord.state()["identifies"], listener._gateway.counts["renewals"]) == (2, 1)
 
 
@@ -429,9 +424,7 @@ async def test_odd_payloads(stage: Scene, switch: str) -> None:
         stage.discord.resend(3)
         stage.discord.outage(stage.guild)
         stage.discord.recover(stage.guild)
-        stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=2), stage.ada)
+        await ada_leaves(stage, listener, stays=2)
 
 
 async def test_an_outage_of_the_guild(stage: Scene) -> None:
@@ -480,6 +473,4 @@ async def test_an_unknown_channel(stage: Scene) -> None:
         hidden = stage.discord.add_channel(stage.guild, "Hidden", announced=False)
         stage.discord.join(stage.ada, hidden)
         await stage.settled(listener, stays=1)
-        stage.discord.leave(stage.ada)
-        await soon(lambda: listener._tracker.figures()["open_sessions"] == 0)
-        stage.check(await stage.settled(listener, stays=1), stage.ada)
+        await ada_leaves(stage, listener, stays=1)
