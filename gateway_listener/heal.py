@@ -86,7 +86,7 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
 
 def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) -> None:
     """A session of someone who is not there: a stay that we remember says when it ended, else nobody looked between
-    when it was last written and our roll call."""
+    when it was last written and our roll call, or looked and has forgotten it."""
     ledger.revision = max(ledger.revision, row.revision)
     stay = recorded_stay(row)
     remembered = [
@@ -98,7 +98,7 @@ def _end(ledger: Ledger, guild: GuildState | None, row: VoiceSession, now: int) 
         known = remembered[0]
         stay.end(Edge(known.ended_at or 0, known.ended_from, known.ended_until), known.ended_by or "")
     else:
-        looked_at = now if guild is None else guild.seen_since or now
+        looked_at = now if guild is None else max(guild.seen_since or now, ledger.remembers_since(now))
         gone = edge(What.GONE, Unseen(), stay.proved_at, looked_at)
         stay.end(gone, "guild_left" if guild is None else "roll_call")
         if stay.ended_until == stay.started_at and row.started_by in ("opted_in", "recorded"):

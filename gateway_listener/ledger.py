@@ -106,10 +106,14 @@ class Ledger:
 
     def forget(self, now: int) -> None:
         """Forgets what had been over for long when the consent log was read last: no decision about it is to come."""
-        until = min(now, self.read_at) - REMEMBERED_MS
+        until = self.remembers_since(now)
         for ended in self._ended:
             while ended and ended[0].over_since < until:
                 self._drop(ended.popleft())
+
+    def remembers_since(self, now: int) -> int:
+        """What was over before that may be forgotten."""
+        return min(now, self.read_at) - REMEMBERED_MS
 
     def _drop(self, stay: Stay) -> None:
         self._differing.pop(stay, None)

@@ -6,6 +6,7 @@ import pytest
 
 from db_client.records import VoiceSession
 from gateway_listener import frames
+from gateway_listener.reading import session_of
 from tests.gateway_listener.harness import ADA, DESK, GUILD, Harness
 from tests.gateway_listener.tables import Service
 
@@ -103,3 +104,32 @@ def test_what_a_decision_began_in_the_service_alone_of_somebody_who_was_not_ther
     assert world.compare() == {"ghost": 1}
     assert world.rows() == []
     assert world.compare() == {}
+
+
+@pytest.mark.parametrize("begins", ["opted in", "joined"])
+@pytest.mark.parametrize("roll_call", ["before", "in between"])
+def test_a_backup_brings_back_what_is_forgotten(begins: str, roll_call: str) -> None:
+    """Whom we saw leave over two hours ago: their session is over, in doubt up to what we remember."""
+    world = Harness()
+    world.connect({GUILD: {ADA: DESK} if begins == "opted in" else {}})
+    world.pass_ms(1000)
+    world.opt_in(ADA)
+    if begins == "joined":
+        world.state(ADA, DESK)
+    (row,) = world.rows()
+    world.pass_ms(60_000)
+    if roll_call == "in between":
+        world.roll_call(GUILD, {ADA: DESK})
+    world.pass_ms(600_000)
+    world.state(ADA, None)
+    left = world.now
+    for _ in range(2):
+        world.pass_ms(2 * 3_600_000)
+        world.read_consent()
+        world.ack()
+    world.service.connection.execute("DELETE FROM voice_sessions")
+    world.service.write(session_of(row))
+    assert world.compare() == {"ghost": 1}
+    (row,) = world.rows()
+    assert abs(row["ended_at"] - left) <= row["ended_within_ms"]
+    assert row["ended_at"] + row["ended_within_ms"] <= world.now - 2 * 3_600_000
