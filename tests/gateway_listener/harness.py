@@ -102,6 +102,8 @@ class Harness:
             new_id=lambda: next(self._ids), tolerance_ms=self.tolerance_ms, ask_after_ms=self.ask_after_ms
         )
         tracker.presence.ours = True
+        self._position: Position | None = None
+        """How far this process has followed the consent log; None: as far as its disk says."""
         return tracker
 
     def pass_ms(self, milliseconds: int) -> int:
@@ -196,14 +198,15 @@ class Harness:
 
     def follow(self, *, complete: bool = False) -> None:
         """The listener reads the consent log, as `ConsentFeed.read` does."""
-        position = Position.from_text(self.notes.get(CONSENT_SEQ, ""))
+        position = self._position or Position.from_text(self.notes.get(CONSENT_SEQ, ""))
         known = position.seq
         rows = self.service.read(reading_statements.consent_after(0 if complete else known, 100_000))
         decisions = [Decision.from_row(row) for row in rows]
         erased = {row["user_id"] for row in rows if row["decision"] == "erase" and row["seq"] > known}
         self.tracker.decide(decisions, erased, self.now, complete=complete)
         new = [Row(row["seq"], row["interaction_id"]) for row in rows if row["seq"] > known]
-        newest = [Note(CONSENT_SEQ, position.moved(position.rows, new).to_text())] if new else []
+        self._position = position.moved(position.rows, new)
+        newest = [Note(CONSENT_SEQ, self._position.to_text())] if new else []
         self._settle(*newest)
 
     def record(self, channel: int, recorded: bool, *, follow: bool = True) -> None:

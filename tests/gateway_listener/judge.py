@@ -57,7 +57,7 @@ class _Seat:
         self.lost = truth.lost.get((stays[0].user_id, guild_id), ()) if stays else ()
         self.unheard = truth.unheard.get((stays[0].user_id, guild_id), ()) if stays else ()
         self.unsaid = truth.unsaid.get((stays[0].user_id, guild_id), ()) if stays else ()
-        self.stays = stays
+        self.stays, self.consent = stays, consent
         self.pieces: list[TrueStay] = []
         """What should be stored: the stays, within consent and in recorded channels."""
         for stay in stays:
@@ -198,11 +198,12 @@ class _Seat:
         return any(a in left and a - slack <= moment <= b + slack for a, b in self.unsaid)
 
     def _may_have_no_length(self, row: Row) -> bool:
-        """A decision began it when a leave had not been heard of, and it says itself that its end may be its start."""
+        """It began at a decision when a leave had not been heard of, and says itself that its end may be its start."""
         at, slack = row["started_at"], self.truth.slack
         if row["ended_at"] is None or row["ended_at"] - row["ended_within_ms"] > at + slack:
             return False
-        return row["started_by"] in DECIDED and any(a - slack <= at <= b for a, b in self.unheard)
+        decided = row["started_by"] in DECIDED or any(at == begin for begin, _ in self.consent)
+        return decided and any(a - slack <= at <= b for a, b in self.unheard)
 
     def _is_cut_by_afk(self, row: Row, at: int, sure: int) -> bool:
         """The channel became the AFK channel, or was it no more: what counts otherwise is another session."""
