@@ -65,12 +65,21 @@ def _take_over(ledger: Ledger, stay: Stay, row: VoiceSession, now: int) -> None:
     """The earlier beginning stands: theirs is continued under its id, or ours replaces it.
 
     Ours does so once only: if it is not there the next time, something that is over stands in its way, and theirs is
-    continued after all. What is compared is the running part: those that a decision ended before it stay as they are.
+    continued after all. If the channel became the AFK channel in between, or was it no more, theirs ends there. What is
+    compared is the running part: those that a decision ended before it stay as they are.
     """
     ledger.revision = max(ledger.revision, row.revision)
     running = stay.running
     began = min((session.started_at for session in running), default=stay.started_at)
-    if row.started_at > began and not stay.contested:
+    if row.afk != stay.afk and row.started_at < began:
+        theirs = recorded_stay(row)
+        theirs.end(Edge(began, min(stay.not_before, began), began), "switched")
+        ledger.enter(theirs, now)
+        ledger.ended(theirs, now)
+        for session in running:
+            ledger.write_again(stay, session.session_id, now)
+        return
+    if (row.started_at > began or row.afk != stay.afk) and not stay.contested:
         stay.contested = True
         ledger.taken_back.add((row.guild_id, row.channel_id))
         ledger.retract(row, now)

@@ -133,3 +133,18 @@ def test_a_backup_brings_back_what_is_forgotten(begins: str, roll_call: str) -> 
     (row,) = world.rows()
     assert abs(row["ended_at"] - left) <= row["ended_within_ms"]
     assert row["ended_at"] + row["ended_within_ms"] <= world.now - 2 * 3_600_000
+
+
+@pytest.mark.parametrize("then", [0, 1000])
+def test_another_listeners_session_ends_where_the_channel_became_the_afk_channel(
+    both: tuple[Harness, Harness], then: int
+) -> None:
+    """The other one was ended before that: what it left open is not continued with the flag that it had."""
+    _, second = both
+    second.pass_ms(then)
+    second.see(frames.GuildChanged(GUILD, "Study room", DESK))
+    assert sum(second.compare().values()) > 0
+    assert second.compare() == {}
+    rows = second.rows()
+    assert (rows[-1]["afk"], rows[-1]["ended_at"]) == (1, None)
+    assert sum(row["ended_at"] - row["started_at"] for row in rows[:-1]) == then
