@@ -563,6 +563,33 @@ def test_what_came_after_an_opt_out_was_read_stays_after_it(world: Harness, deci
     assert world.rows(ADA) == []
 
 
+@pytest.mark.parametrize("decision", ["out", "not recorded"])
+@pytest.mark.parametrize("is_over", [True, False])
+@pytest.mark.parametrize("by", [-500, -2500, -10_000])
+def test_a_stay_that_began_after_a_decision_was_read_stays_after_it(
+    world: Harness, by: int, is_over: bool, decision: str
+) -> None:
+    """Discord's clock is set back then: the stay is moved, and so is the reading of what it came after."""
+    world.state(BOB, SOFA)
+    world.pass_ms(60_000)
+    if decision == "out":
+        world.opt_out(BOB)
+    else:
+        world.record(SOFA, recorded=False)
+    world.pass_ms(50)
+    world.state(BOB, DESK)
+    world.pass_ms(10)
+    world.state(BOB, SOFA)
+    world.pass_ms(1000)
+    if is_over:
+        world.state(BOB, None)
+    moved(world, by)
+    world.pass_ms(1000)
+    ended_by = "opted_out" if decision == "out" else "not_recorded"
+    rows = [row for row in world.times(BOB) if row[0] == SOFA]
+    assert rows == [(SOFA, by, by + 60_000, "joined", ended_by)]
+
+
 # --- what an earlier run left ---
 
 
