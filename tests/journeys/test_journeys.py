@@ -136,7 +136,7 @@ def settles(system: System) -> None:
 def holds(scene: Scene, system: System) -> None:
     """What was stored is what was played; every program ends well; the fourth person is nowhere."""
     rows = system.rows()
-    pairs = compare(consented(scene.stays(), scene.decisions), rows, scene.watches(), heartbeat_ms=HEARTBEAT_MS)
+    pairs = compare(consented(scene.stays(), scene.decisions), rows, scene.watches(), watermark_ms=HEARTBEAT_MS)
     assert agreed(pairs), "\n".join(map(str, pairs))
     assert len(pairs) == len(rows) > 0
     assert system.queue().dead == 0
