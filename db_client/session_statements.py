@@ -64,7 +64,7 @@ SELECT :session_id, :guild_id, :channel_id, :user_id, p.started_at, nullif(p.see
        :afk,
        min(:muted_ms, p.seen_until - p.started_at), min(:deafened_ms, p.seen_until - p.started_at),
        min(:video_ms, p.seen_until - p.started_at), min(:stream_ms, p.seen_until - p.started_at),
-       :flags, max(:flags_at, p.started_at), :revision
+       :flags, :flags_at, :revision
   FROM seen AS p
  WHERE NOT EXISTS (SELECT 1 FROM voice_sessions AS o
                     WHERE o.user_id = :user_id AND o.guild_id = :guild_id AND o.session_id <> :session_id

@@ -177,22 +177,6 @@ def test_a_stay_that_turns_out_to_be_shorter_takes_back_what_the_service_had_mad
     assert world.times(ADA) == [(DESK, 0, 1000, "joined", "left")]
 
 
-def test_what_the_service_cuts_to_a_later_consent_has_no_states_from_before_it() -> None:
-    """It was on its way while its person was erased, and in again."""
-    world = Harness()
-    world.connect({GUILD: {}})
-    world.opt_in(ADA)
-    world.delivering = False
-    world.pass_ms(1000)
-    world.state(ADA, DESK, flags=1)
-    world.service.write(world.decision(ADA, "erase", world.pass_ms(1000)))
-    world.service.write(world.decision(ADA, "in", world.pass_ms(1000)))
-    world.delivering = True
-    world.deliver()
-    (row,) = world.rows(ADA)
-    assert row["started_at"] == row["flags_at"] == NOON + 3000
-
-
 def restored(world: Harness, backup: list[dict[str, object]], *again: Record) -> None:
     """The tables are those of the backup, and remembered decisions (`again`) were sent before anybody read."""
     for table in ("consent_log", "voice_sessions"):
